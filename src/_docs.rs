@@ -1,0 +1,1 @@
+//! The longer texts: design, semantics, glossary.

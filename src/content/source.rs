@@ -1,0 +1,119 @@
+//! Where contents come from when they are not in memory.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Immutable bytes that lie somewhere else, such as in a layer's blob on disk, and are read when they are asked for.
+///
+/// Given to [`LayerBuilder::source`](crate::LayerBuilder::source). A source never changes: two reads of one range
+/// give the same bytes for as long as it lives.
+///
+/// # Examples
+///
+/// ```
+/// use std::{io, sync::Arc};
+/// use stratafs::{Image, Layer, Source};
+///
+/// /// A gibibyte of `x` that takes no memory.
+/// #[derive(Debug)]
+/// struct Xs;
+///
+/// impl Source for Xs {
+///     fn len(&self) -> u64 {
+///         1 << 30
+///     }
+///     fn read_at(&self, _offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+///         buf.fill(b'x');
+///         Ok(buf.len())
+///     }
+/// }
+///
+/// let layer = Layer::builder().source("/pak0", Arc::new(Xs)).build()?;
+/// let container = Image::from_layers([layer])?.container();
+/// let mut end = [0; 3];
+/// container.open("/pak0")?.read_at(&mut end, (1 << 30) - 2)?;
+/// assert_eq!(&end, b"xx\0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Source: Send + Sync + fmt::Debug {
+    /// How many bytes there are. The same at every call.
+    fn len(&self) -> u64;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads at an offset into `buf` and returns how many bytes it read: at least one, unless `buf` is empty or
+    /// `offset` is at or past the end.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the bytes from being read; it becomes the `source()` of the reading operation's error.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+}
+
+/// The unchanged part of a file: what its layer says.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    Memory(Bytes),
+    Elsewhere(Arc<dyn Source>),
+}
+
+impl Origin {
+    pub(super) const NONE: Self = Self::Memory(Bytes::new());
+
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Elsewhere(source) => source.len(),
+        }
+    }
+
+    /// The bytes from `start` to `end`, both within the length: without a copy from memory, else read into a new buffer.
+    pub(super) fn range(&self, start: u64, end: u64) -> io::Result<Bytes> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
+            Self::Elsewhere(source) => {
+                let mut buf = vec![0; (end - start) as usize];
+                read_exact_at(&**source, start, &mut buf)?;
+                Ok(buf.into())
+            }
+        }
+    }
+
+    /// Two origins that are one allocation hold the same bytes; any others may or may not.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Memory(a), Self::Memory(b)) => a.as_ptr() == b.as_ptr() && a.len() == b.len(),
+            (Self::Elsewhere(a), Self::Elsewhere(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+fn read_exact_at(source: &dyn Source, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+    while !buf.is_empty() {
+        match source.read_at(offset, buf) {
+            Ok(0) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the source ends before its length",
+                ));
+            }
+            Ok(n) if n > buf.len() => {
+                return Err(io::Error::other("the source claims to have read more than asked"));
+            }
+            Ok(n) => {
+                buf = &mut buf[n..];
+                offset += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

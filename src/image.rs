@@ -1,0 +1,156 @@
+//! Read-only templates: a stack of layers, merged once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::container::{Container, ContainerBuilder};
+use crate::digest::Digest;
+use crate::error::{Error, Fault, Result};
+use crate::layer::{self, Layer};
+use crate::tree::Tree;
+use crate::view::View;
+
+/// A commit keeps the base of the image that it comes from, until this many changes have come together…
+const FREEZE_MIN: usize = 1024;
+/// …or one in so many inodes of the base.
+const FREEZE_FRACTION: u64 = 8;
+
+/// A read-only, immutable template: layers, and the filesystem that they are together.
+///
+/// The layers are merged once, when the image is made; every container of it shares the result. A clone costs two
+/// reference counts. A change makes a new image ([`with_layer`](Self::with_layer), [`Container::commit`]) that shares
+/// the layers below.
+///
+/// # Examples
+///
+/// ```
+/// use stratafs::{Image, Layer};
+///
+/// let base = Layer::from([("etc/os-release", "ID=strata")]);
+/// let game = Layer::from([("srv/game/server.toml", "players = 8")]);
+/// let image = Image::from_layers([base, game])?;
+/// assert_eq!(image.view().read_to_string("/srv/game/server.toml")?, "players = 8");
+/// # Ok::<(), stratafs::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Image {
+    layers: Arc<[Layer]>,
+    tree: Tree,
+}
+
+impl Image {
+    /// The image without layers: an empty root directory.
+    pub fn scratch() -> Self {
+        Self { layers: Arc::new([]), tree: Tree::empty() }
+    }
+
+    /// Stacks layers, the lowest first. O(changes in all layers). One layer may occur several times.
+    ///
+    /// # Errors
+    ///
+    /// - `NotFound`, `InvalidInput`: a hard link in a layer names nothing, or a directory.
+    /// - `OutOfRange`: more names than an image can hold (2^32, or 4 GiB of paths).
+    pub fn from_layers(layers: impl IntoIterator<Item = Layer>) -> Result<Self> {
+        let layers: Arc<[Layer]> = layers.into_iter().collect();
+        let mut tree = Tree::empty();
+        for layer in &*layers {
+            tree = layer::apply(&tree, layer)?;
+        }
+        Ok(Self { layers, tree: freeze(&tree)? })
+    }
+
+    /// This image with one more layer on top. O(changes), now and then O(names) when enough has come together.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_layers`](Self::from_layers).
+    pub fn with_layer(&self, layer: Layer) -> Result<Self> {
+        let mut tree = layer::apply(&self.tree, &layer)?;
+        let allowed = FREEZE_MIN.max((tree.base_len() / FREEZE_FRACTION) as usize);
+        if tree.changed() > allowed {
+            tree = freeze(&tree)?;
+        }
+        Ok(Self { layers: self.layers.iter().cloned().chain([layer]).collect(), tree })
+    }
+
+    /// The layers, the lowest first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The name of the whole stack: that of the lowest layer is its `diff_id`, each further one is the sha256 of
+    /// `"<chain id below> <diff_id>"` (image-spec, config.md, "Layer ChainID"). `None` of the image without layers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layer::diff_id`].
+    pub fn chain_id(&self) -> Result<Option<Digest>> {
+        self.layers.iter().try_fold(None, |below: Option<Digest>, layer| {
+            let diff_id = layer.diff_id()?;
+            Ok(Some(
+                below.map_or(diff_id, |below| Digest::of(format!("{below} {diff_id}").as_bytes())),
+            ))
+        })
+    }
+
+    /// What the image shows, to read. O(1).
+    pub fn view(&self) -> View {
+        View::new(self.tree.clone())
+    }
+
+    /// Starts a container: this image and an empty writable layer, acting as root, without limits. O(1).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use stratafs::Image;
+    /// let image = Image::scratch();
+    /// let (one, two) = (image.container(), image.container());
+    /// one.write("/id", "1")?;
+    /// assert!(!two.exists("/id")?);
+    /// # Ok::<(), stratafs::Error>(())
+    /// ```
+    pub fn container(&self) -> Container {
+        Container::of(self)
+    }
+
+    /// Starts a container with limits, volumes, a clock or credentials of its own.
+    pub fn build_container(&self) -> ContainerBuilder {
+        ContainerBuilder::new(self.clone())
+    }
+
+    /// The same filesystem as an image of one layer. O(names).
+    ///
+    /// # Errors
+    ///
+    /// - `Io`: the [`Source`](crate::Source) of a file failed.
+    pub fn squash(&self) -> Result<Self> {
+        Self::from_layers([layer::diff(&Tree::empty(), &self.tree)?.into_layer()])
+    }
+
+    /// Bytes of memory that the merged index of this image takes beside file contents: names, metadata, hash table.
+    /// Shared by all its containers and by images committed from them.
+    pub fn index_memory(&self) -> usize {
+        self.tree.base_memory()
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
+
+fn freeze(tree: &Tree) -> Result<Tree> {
+    tree.freeze().map_err(|fault: Fault| Error::new("merge layers", b"/", fault))
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Self::scratch()
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({} layers)", self.layers.len())
+    }
+}

@@ -1,0 +1,210 @@
+//! Two layers in one, without knowing what lies below them.
+
+use std::collections::BTreeMap;
+
+use super::{Entry, Layer, What, refuse};
+use crate::error::{ErrorKind, Fault, Result};
+use crate::path;
+use crate::tree::{Inode, Node};
+
+const OP: &str = "squash";
+
+/// For any filesystem `a`: `apply(apply(a, lower), upper) == apply(a, squash(lower, upper))`.
+pub(super) fn squash(lower: &Layer, upper: &Layer) -> Result<Layer> {
+    let both = lower
+        .raw_entries()
+        .iter()
+        .map(|entry| (key(&entry.path), (entry.what.clone(), From::Lower)));
+    let mut squash = Squash { both: both.collect() };
+    for entry in upper.raw_entries() {
+        squash.check_way(entry, upper)?;
+    }
+    for entry in upper.raw_entries() {
+        squash.remove(entry);
+    }
+    for entry in
+        upper.raw_entries().iter().filter(|entry| matches!(entry.what, What::Object { .. }))
+    {
+        squash.put(&entry.path, &entry.what);
+    }
+    for entry in upper.raw_entries().iter().filter(|entry| matches!(entry.what, What::Link(_))) {
+        squash.put(&entry.path, &entry.what);
+    }
+    squash.mend_links(lower)?;
+    let entries =
+        squash.both.into_iter().map(|(key, (what, _))| Entry { path: unkey(&key).into(), what });
+    Ok(Layer::new(entries.collect()))
+}
+
+/// Which of the two an entry comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    Lower,
+    Upper,
+}
+
+struct Squash {
+    both: BTreeMap<Vec<u8>, (What, From)>,
+}
+
+/// A path whose order by bytes is the order from the root down: no name has a NUL.
+fn key(path: &[u8]) -> Vec<u8> {
+    path.iter().map(|&byte| if byte == b'/' { 0 } else { byte }).collect()
+}
+
+fn unkey(key: &[u8]) -> Vec<u8> {
+    key.iter().map(|&byte| if byte == 0 { b'/' } else { byte }).collect()
+}
+
+/// The directories above a path, from the one below the root down.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(slash, _)| &path[..slash])
+}
+
+impl Squash {
+    fn at(&self, path: &[u8]) -> Option<&What> {
+        self.both.get(&key(path)).map(|(what, _)| what)
+    }
+
+    /// Refuses an upper entry whose way leads through a symbolic link of the lower layer.
+    fn check_way(&self, entry: &Entry, upper: &Layer) -> Result<()> {
+        for dir in above(&entry.path) {
+            let said =
+                upper.raw_entries().binary_search_by(|other| path::compare(&other.path, dir));
+            let is_link = |what: &What| match what {
+                What::Object { inode, .. } => matches!(inode.node, Node::Symlink(_)),
+                What::Link(target) => {
+                    !matches!(self.at(target), Some(What::Object { inode, .. }) if !matches!(inode.node, Node::Symlink(_)))
+                }
+                What::Whiteout => false,
+            };
+            if said.is_err() && self.at(dir).is_some_and(is_link) {
+                let rule = "the lower layer has a symbolic link on the way";
+                return Err(refuse(&entry.path, OP, Fault::rule(ErrorKind::Unsupported, rule)));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, entry: &Entry) {
+        match entry.what {
+            What::Whiteout => {
+                if self.blocked(&entry.path) {
+                    return;
+                }
+                self.clear(&entry.path);
+                self.both.remove(&key(&entry.path));
+                if !self.hidden(&entry.path) {
+                    self.both.insert(key(&entry.path), (What::Whiteout, From::Upper));
+                }
+            }
+            What::Object { opaque: true, .. } => self.clear(&entry.path),
+            _ => {}
+        }
+    }
+
+    /// Whether a directory above is none any more, so that a whiteout acts on nothing.
+    fn blocked(&self, path: &[u8]) -> bool {
+        above(path).any(|dir| self.at(dir).is_some_and(|what| !what.is_dir()))
+    }
+
+    /// Whether nothing of what lies further below shows at a path.
+    fn hidden(&self, path: &[u8]) -> bool {
+        let hides =
+            |what: &What| !matches!(what, What::Object { inode, opaque: false } if inode.is_dir());
+        above(path).any(|dir| self.at(dir).is_some_and(hides))
+            || matches!(self.at(b""), Some(What::Object { opaque: true, .. }))
+    }
+
+    /// Removes everything below a path.
+    fn clear(&mut self, path: &[u8]) {
+        if path.is_empty() {
+            self.both.retain(|key, _| key.is_empty());
+            return;
+        }
+        let key = key(path);
+        let (first, end) = ([&*key, &[0]].concat(), [&*key, &[1]].concat());
+        let below: Vec<_> = self.both.range(first..end).map(|(key, _)| key.clone()).collect();
+        for key in below {
+            self.both.remove(&key);
+        }
+    }
+
+    fn put(&mut self, path: &[u8], what: &What) {
+        // What the upper layer implies is a directory, whatever was there.
+        for dir in above(path) {
+            if self.at(dir).is_some_and(|what| !what.is_dir()) {
+                let fresh = What::Object { inode: Inode::implied_dir(), opaque: true };
+                self.both.insert(key(dir), (fresh, From::Upper));
+            }
+        }
+        let mut what = what.clone();
+        match (self.at(path), &mut what) {
+            (Some(What::Object { inode: old, opaque: hid }), What::Object { inode, opaque })
+                if inode.is_dir() =>
+            {
+                *opaque |= *hid || !old.is_dir();
+            }
+            (Some(_), What::Object { inode, opaque }) if inode.is_dir() => *opaque = true,
+            (Some(_), _) => self.clear(path),
+            (None, _) => {}
+        }
+        self.both.insert(key(path), (what, From::Upper));
+    }
+
+    /// Hard links whose file went, was replaced or moved to another name.
+    fn mend_links(&mut self, lower: &Layer) -> Result<()> {
+        let links: Vec<(Vec<u8>, Box<[u8]>, From)> = self
+            .both
+            .iter()
+            .filter_map(|(key, (what, from))| match what {
+                What::Link(target) => Some((unkey(key), target.clone(), *from)),
+                _ => None,
+            })
+            .collect();
+        let mut heirs: BTreeMap<Box<[u8]>, Box<[u8]>> = BTreeMap::new();
+        for (path, target, from) in links.iter().filter(|(.., from)| *from == From::Lower) {
+            if let Some(heir) = heirs.get(target) {
+                self.both.insert(key(path), (What::Link(heir.clone()), *from));
+                continue;
+            }
+            let file = lower.raw_entries().iter().find(|entry| entry.path == *target);
+            let still_there = match self.both.get(&key(target)) {
+                Some((What::Object { .. }, From::Lower)) => true,
+                Some(_) => false,
+                None => file.is_none() && !self.hidden(target),
+            };
+            match file {
+                _ if still_there => {}
+                Some(file) => {
+                    self.both.insert(key(path), (file.what.clone(), From::Lower));
+                    heirs.insert(target.clone(), path.clone().into());
+                }
+                None => {
+                    let rule = "the upper layer takes away the file that a hard link of the lower one names";
+                    return Err(refuse(path, OP, Fault::rule(ErrorKind::Unsupported, rule)));
+                }
+            }
+        }
+        self.redirect_upper_links(&links)
+    }
+
+    /// A link of the upper layer to what is a link in the lower one names the same file.
+    fn redirect_upper_links(&mut self, links: &[(Vec<u8>, Box<[u8]>, From)]) -> Result<()> {
+        for (path, target, _) in links.iter().filter(|(.., from)| *from == From::Upper) {
+            match self.at(target) {
+                Some(What::Link(next)) => {
+                    let next = next.clone();
+                    self.both.insert(key(path), (What::Link(next), From::Upper));
+                }
+                Some(What::Object { inode, .. }) if !inode.is_dir() => {}
+                None if !self.hidden(target) => {}
+                _ => {
+                    let rule = "the target of a hard link does not exist";
+                    return Err(refuse(path, OP, Fault::rule(ErrorKind::NotFound, rule)));
+                }
+            }
+        }
+        Ok(())
+    }
+}

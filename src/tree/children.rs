@@ -1,0 +1,46 @@
+//! The union of a directory's names: what the base has, less what is removed, with what is changed.
+
+use std::iter::Peekable;
+
+use im::ordmap;
+
+use super::base::BaseChildren;
+use super::inode::Ino;
+use crate::path::Name;
+
+type Changed<'a> = ordmap::Iter<'a, Name, Option<Ino>, im::shared_ptr::DefaultSharedPtr>;
+
+/// Names and numbers of a directory's children, by the bytes of the name, each once.
+pub(crate) struct Children<'a> {
+    base: Option<Peekable<BaseChildren<'a>>>,
+    changed: Option<Peekable<Changed<'a>>>,
+}
+
+impl<'a> Children<'a> {
+    pub(super) fn new(base: Option<BaseChildren<'a>>, changed: Option<Changed<'a>>) -> Self {
+        Self { base: base.map(Iterator::peekable), changed: changed.map(Iterator::peekable) }
+    }
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = (&'a [u8], Ino);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let lower = self.base.as_mut().and_then(|base| base.peek().map(|(name, _)| *name));
+            let upper =
+                self.changed.as_mut().and_then(|changed| changed.peek().map(|(name, _)| &***name));
+            let (Some(upper), base) = (upper, &mut self.base) else {
+                return self.base.as_mut()?.next();
+            };
+            match lower {
+                Some(lower) if lower < upper => return base.as_mut()?.next(),
+                Some(lower) if lower == upper => drop(base.as_mut()?.next()),
+                _ => {}
+            }
+            if let (name, Some(ino)) = self.changed.as_mut()?.next()? {
+                return Some((name, *ino));
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What is in a directory, and in everything below it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::World;
+use crate::attr::{FileType, Metadata};
+use crate::credentials::Access;
+use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::path;
+use crate::tree::Tree;
+use crate::walk::{Place, Space};
+
+/// The entries of one directory at one moment, by the bytes of their names.
+///
+/// Like [`std::fs::ReadDir`], but for this: it shows the directory as it was when it was opened, so that removing while
+/// iterating neither repeats nor skips a name.
+#[derive(Clone)]
+pub struct ReadDir {
+    listing: Arc<Listing>,
+    next: usize,
+}
+
+/// Names in one buffer, so that listing a large directory costs three allocations.
+struct Listing {
+    world: World,
+    path: Vec<u8>,
+    names: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    name_end: u32,
+    file_type: FileType,
+    place: Place,
+}
+
+impl ReadDir {
+    /// A directory in which nothing is.
+    pub(crate) fn none() -> Self {
+        let world = World::of(Tree::empty());
+        let listing = Listing { world, path: Vec::new(), names: Vec::new(), entries: Vec::new() };
+        Self { listing: Arc::new(listing), next: 0 }
+    }
+
+    pub(crate) fn open(world: World, place: Place, path: Vec<u8>) -> Result<Self, Fault> {
+        let mut listing = Listing {
+            path,
+            names: Vec::new(),
+            entries: Vec::new(),
+            world: World::of(world.root.clone()),
+        };
+        world.see(|space| listing.fill(space, place))?;
+        listing.world = world;
+        Ok(Self { listing: Arc::new(listing), next: 0 })
+    }
+}
+
+impl Listing {
+    fn fill(&mut self, space: &Space<'_>, dir: Place) -> Result<(), Fault> {
+        let inode = space.tree(dir).expect_dir(dir.ino)?;
+        space.creds.check(inode, Access::READ)?;
+        for (name, ino) in space.tree(dir).children(dir.ino) {
+            let mut place = Place { ino, ..dir };
+            if !space.mounts.is_empty() {
+                place = space.child(dir, name).unwrap_or(place);
+            }
+            self.names.extend_from_slice(name);
+            let too_long = || Fault::rule(ErrorKind::OutOfRange, "a directory with 4 GiB of names");
+            let name_end = u32::try_from(self.names.len()).map_err(|_| too_long())?;
+            self.entries.push(Entry { name_end, file_type: space.inode(place).file_type(), place });
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for ReadDir {
+    type Item = DirEntry;
+
+    fn next(&mut self) -> Option<DirEntry> {
+        let index = self.next;
+        (index < self.listing.entries.len()).then(|| {
+            self.next += 1;
+            DirEntry { listing: Arc::clone(&self.listing), index }
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.listing.entries.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for ReadDir {}
+
+impl fmt::Debug for ReadDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReadDir(\"/{}\", {} left)", self.listing.path.escape_ascii(), self.len())
+    }
+}
+
+/// One entry of a directory. Cloning and asking for the type cost next to nothing; names and paths are copied when asked for.
+#[derive(Clone)]
+pub struct DirEntry {
+    listing: Arc<Listing>,
+    index: usize,
+}
+
+impl DirEntry {
+    /// The name, as bytes.
+    pub fn name(&self) -> &[u8] {
+        let start =
+            self.index.checked_sub(1).map_or(0, |before| self.listing.entries[before].name_end);
+        &self.listing.names[start as usize..self.entry().name_end as usize]
+    }
+
+    /// The name.
+    pub fn file_name(&self) -> OsString {
+        path::to_os_string(self.name())
+    }
+
+    /// The path from the root.
+    pub fn path(&self) -> PathBuf {
+        path::to_path_buf(&[b"/", &*self.relative_path()].concat())
+    }
+
+    /// The type; a symbolic link is a symbolic link.
+    pub fn file_type(&self) -> FileType {
+        self.entry().file_type
+    }
+
+    /// The inode number, the same as [`Metadata::ino`].
+    pub fn ino(&self) -> u64 {
+        self.entry().place.ino.0
+    }
+
+    /// The metadata as it was when the directory was opened; symbolic links are not followed.
+    pub fn metadata(&self) -> Metadata {
+        let place = self.entry().place;
+        self.listing.world.see(|space| space.inode(place).metadata(place.ino))
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.listing.entries[self.index]
+    }
+
+    pub(crate) fn relative_path(&self) -> Vec<u8> {
+        path::join(&self.listing.path, self.name())
+    }
+}
+
+impl fmt::Debug for DirEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DirEntry(\"/{}\", {:?})", self.relative_path().escape_ascii(), self.file_type())
+    }
+}
+
+/// Everything below a directory at one moment: depth first, siblings by name, a directory before what is in it.
+///
+/// Symbolic links are listed, not followed. A directory that may not be read is an error in the place of its children.
+#[derive(Clone)]
+pub struct Walk {
+    world: World,
+    open: Vec<ReadDir>,
+}
+
+impl Walk {
+    pub(crate) fn new(world: World, dir: ReadDir) -> Self {
+        Self { world, open: vec![dir] }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<DirEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(entry) = self.open.last_mut()?.next() else {
+                self.open.pop();
+                continue;
+            };
+            if entry.file_type().is_dir() {
+                let path = entry.relative_path();
+                match ReadDir::open(self.world.clone(), entry.entry().place, path) {
+                    Ok(below) => self.open.push(below),
+                    Err(fault) => {
+                        return Some(Err(Error::new(
+                            "walk",
+                            &[b"/", &*entry.relative_path()].concat(),
+                            fault,
+                        )));
+                    }
+                }
+            }
+            return Some(Ok(entry));
+        }
+    }
+}
+
+impl fmt::Debug for Walk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Walk({} directories open)", self.open.len())
+    }
+}

@@ -1,0 +1,11 @@
+//! Integration tests, one binary. Each file is one subject.
+
+mod bad_input;
+mod host;
+mod layers;
+mod posix;
+mod regressions;
+mod threads;
+mod tmpfs;
+mod union;
+mod volumes;
