@@ -13,6 +13,7 @@ use super::gate::{Change, XattrMode};
 use super::{Atime, Core, Object, Pass};
 use crate::attr::{Attrs, Metadata};
 use crate::content::Content;
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Inode, Node};
@@ -116,6 +117,13 @@ impl File {
             Backing::Container { core, object, .. } => {
                 core.store.read(|state| look(state.inode(*object).ok_or(ErrorKind::StaleHandle)?))
             }
+        }
+    }
+
+    fn credentials(&self) -> Arc<Credentials> {
+        match &self.backing {
+            Backing::View(..) => Arc::default(),
+            Backing::Container { settings, .. } => Arc::clone(&settings.credentials),
         }
     }
 
@@ -366,7 +374,8 @@ impl File {
     ///
     /// - `NoData`: there is none of this name. `StaleHandle`.
     pub fn xattr(&self, name: impl AsRef<[u8]>) -> Result<Bytes> {
-        self.look(|inode| view::xattr(inode, name.as_ref())).map_err(self.wrap("xattr"))
+        self.look(|inode| view::xattr(&self.credentials(), inode, name.as_ref()))
+            .map_err(self.wrap("xattr"))
     }
 
     /// The names of all extended attributes, sorted.
@@ -375,7 +384,7 @@ impl File {
     ///
     /// - `StaleHandle`.
     pub fn xattrs(&self) -> Result<Vec<std::ffi::OsString>> {
-        self.look(|inode| Ok(view::xattrs(inode))).map_err(self.wrap("xattrs"))
+        self.look(|inode| Ok(view::xattrs(&self.credentials(), inode))).map_err(self.wrap("xattrs"))
     }
 
     /// Sets an extended attribute.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::credentials::Access;
+use crate::credentials::{Access, Credentials};
 use crate::error::{ErrorKind, Fault};
 use crate::tree::{Inode, Node};
 use crate::walk::{Follow, Place, Space};
@@ -39,12 +39,14 @@ pub(crate) fn canonicalize(space: &Space<'_>, path: &[u8]) -> Result<Vec<u8>, Fa
     Ok([b"/", &*path].concat())
 }
 
-pub(crate) fn xattr(inode: &Inode, name: &[u8]) -> Result<Bytes, Fault> {
+pub(crate) fn xattr(creds: &Credentials, inode: &Inode, name: &[u8]) -> Result<Bytes, Fault> {
+    creds.check_read_xattr(inode, name)?;
     Ok(inode.xattrs.get(name).cloned().ok_or(ErrorKind::NoData)?)
 }
 
-pub(crate) fn xattrs(inode: &Inode) -> Vec<std::ffi::OsString> {
-    inode.xattrs.iter().map(|(name, _)| crate::path::to_os_string(name)).collect()
+pub(crate) fn xattrs(creds: &Credentials, inode: &Inode) -> Vec<std::ffi::OsString> {
+    let names = inode.xattrs.iter().map(|(name, _)| name).filter(|name| creds.sees_xattr(name));
+    names.map(crate::path::to_os_string).collect()
 }
 
 /// Writes the reading methods for a type that has `see`, `world`, `atime` and `accessed`.
@@ -229,7 +231,8 @@ macro_rules! reading_methods {
             ///
             /// # Errors
             ///
-            /// As [`metadata`](Self::metadata); `NoData` if there is no such attribute.
+            /// As [`metadata`](Self::metadata); `NoData` if there is no such attribute; `PermissionDenied` of `user.`
+            /// attributes where the contents may not be read.
             pub fn xattr(
                 &self,
                 path: impl AsRef<std::path::Path>,
@@ -237,10 +240,8 @@ macro_rules! reading_methods {
             ) -> $crate::Result<bytes::Bytes> {
                 let path = $crate::path::bytes(path.as_ref());
                 self.see(|space| {
-                    $crate::view::xattr(
-                        space.inode(space.lookup(path, $crate::walk::Follow::Yes)?),
-                        name.as_ref(),
-                    )
+                    let inode = space.inode(space.lookup(path, $crate::walk::Follow::Yes)?);
+                    $crate::view::xattr(space.creds, inode, name.as_ref())
                 })
                 .map_err(|fault| $crate::Error::new("xattr", path, fault))
             }
@@ -256,9 +257,8 @@ macro_rules! reading_methods {
             ) -> $crate::Result<Vec<std::ffi::OsString>> {
                 let path = $crate::path::bytes(path.as_ref());
                 self.see(|space| {
-                    Ok($crate::view::xattrs(
-                        space.inode(space.lookup(path, $crate::walk::Follow::Yes)?),
-                    ))
+                    let inode = space.inode(space.lookup(path, $crate::walk::Follow::Yes)?);
+                    Ok($crate::view::xattrs(space.creds, inode))
                 })
                 .map_err(|fault: $crate::error::Fault| $crate::Error::new("xattrs", path, fault))
             }

@@ -53,7 +53,10 @@ fn l32_a_root_entry_applies_and_must_be_a_directory() {
 
 #[test]
 fn l33_missing_parents_appear_and_implied_ones_keep_what_they_are() {
-    let view = stack([layer().dir("/old").attrs(Attrs::new().mode(0o700).uid(5)), layer().file("/old/x/y", "1")]);
+    let view = stack([
+        layer().dir("/old").attrs(Attrs::new().mode(0o700).uid(5)),
+        layer().file("/old/x/y", "1"),
+    ]);
     let (old, new) = (view.metadata("/old").unwrap(), view.metadata("/old/x").unwrap());
     assert_eq!((old.mode(), old.uid()), (0o700, 5));
     assert_eq!((new.mode(), new.uid(), new.modified()), (0o755, 0, Timestamp::EPOCH));
@@ -62,7 +65,8 @@ fn l33_missing_parents_appear_and_implied_ones_keep_what_they_are() {
 #[test]
 fn l34_a_lower_symbolic_link_as_parent_is_followed_inside_the_root() {
     let lower = layer().dir("/usr/bin").symlink("usr/bin", "/bin").symlink("/../../usr", "/abs");
-    let view = stack([lower, layer().file("/bin/x", "1").file("/abs/y", "1").whiteout("/bin/none")]);
+    let view =
+        stack([lower, layer().file("/bin/x", "1").file("/abs/y", "1").whiteout("/bin/none")]);
     assert!(view.symlink_metadata("/bin").unwrap().is_symlink());
     assert_eq!(paths(&view, "/usr"), ["/usr/bin", "/usr/bin/x", "/usr/y"]);
 }
@@ -75,7 +79,10 @@ fn l34_a_whiteout_through_a_lower_symbolic_link_acts_inside_the_root() {
 
 #[test]
 fn l35_an_entry_below_a_lower_file_makes_it_a_directory_and_is_an_error_in_one_layer() {
-    assert_eq!(paths(&stack([layer().file("/f", "1"), layer().file("/f/x", "2")]), "/"), ["/f", "/f/x"]);
+    assert_eq!(
+        paths(&stack([layer().file("/f", "1"), layer().file("/f/x", "2")]), "/"),
+        ["/f", "/f/x"]
+    );
     let error = layer().file("/f", "1").file("/f/x", "2").build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotADirectory);
     assert!(error.to_string().contains("/f/x"), "{error}");
@@ -84,7 +91,10 @@ fn l35_an_entry_below_a_lower_file_makes_it_a_directory_and_is_an_error_in_one_l
 #[test]
 fn l36_directory_over_directory_merges_children_and_replaces_all_attributes() {
     let lower = layer().dir("/d").xattr("user.a", "1").file("/d/x", "1");
-    let view = stack([lower, layer().dir("/d").attrs(Attrs::new().mode(0o711).modified(Timestamp::new(9, 9)))]);
+    let view = stack([
+        lower,
+        layer().dir("/d").attrs(Attrs::new().mode(0o711).modified(Timestamp::new(9, 9))),
+    ]);
     assert_eq!(view.read("/d/x").unwrap(), "1");
     assert_eq!(view.metadata("/d").unwrap().modified(), Timestamp::new(9, 9));
     assert!(view.xattrs("/d").unwrap().is_empty());
@@ -114,16 +124,18 @@ fn l39_a_whiteout_and_new_content_of_one_name_leave_only_the_new() {
 #[test]
 fn l40_opaque_hides_all_that_is_below_and_nothing_beside_also_at_the_root() {
     let lower = || layer().file("/d/e/deep", "1").file("/d/x", "1").file("/beside", "1");
-    assert_eq!(paths(&stack([lower(), layer().opaque_dir("/d").file("/d/e/n", "2")]), "/"), [
-        "/beside", "/d", "/d/e", "/d/e/n"
-    ]);
+    assert_eq!(
+        paths(&stack([lower(), layer().opaque_dir("/d").file("/d/e/n", "2")]), "/"),
+        ["/beside", "/d", "/d/e", "/d/e/n"]
+    );
     assert_eq!(paths(&stack([lower(), layer().opaque_dir("/").file("/n", "2")]), "/"), ["/n"]);
 }
 
 #[test]
 fn l44_a_whiteout_below_what_this_layer_made_no_directory_acts_on_nothing() {
     let lower = layer().file("/target/x", "1").symlink("target", "/d").file("/e/x", "1");
-    let view = stack([lower, layer().symlink("target", "/e").whiteout("/e/x").dir("/d").whiteout("/d/x")]);
+    let view =
+        stack([lower, layer().symlink("target", "/e").whiteout("/e/x").dir("/d").whiteout("/d/x")]);
     assert_eq!(view.read("/target/x").unwrap(), "1");
     assert_eq!(view.read("/e/x").unwrap(), "1");
 }
@@ -145,8 +157,14 @@ fn l46_hard_link_targets_resolve_inside_the_root_in_any_layer_below() {
 #[test]
 fn l46_a_hard_link_to_a_directory_to_itself_or_to_nothing_is_an_error_and_leaves_no_trace() {
     assert_eq!(layer().hard_link("/a", "/a").build().unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert_eq!(layer().hard_link("/a", "/b").hard_link("/b", "/a").build().unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert_eq!(layer().dir("/d").hard_link("/d", "/a").build().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        layer().hard_link("/a", "/b").hard_link("/b", "/a").build().unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
+    assert_eq!(
+        layer().dir("/d").hard_link("/d", "/a").build().unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
     let below = Image::from_layers([Layer::from([("d/x", "1")])]).unwrap();
     for (target, kind) in [("/missing", ErrorKind::NotFound), ("/d", ErrorKind::InvalidInput)] {
         let error = below.with_layer(layer().hard_link(target, "/l").build().unwrap()).unwrap_err();
@@ -166,7 +184,9 @@ fn l48_replacing_one_name_of_a_link_group_leaves_the_others() {
 #[test]
 fn l49_setuid_setgid_sticky_and_mode_0_survive() {
     let modes = [("/a", 0o4755), ("/b", 0o2711), ("/c", 0o1777), ("/d", 0)];
-    let built = modes.iter().fold(layer(), |layer, (path, mode)| layer.file(path, "").attrs(Attrs::new().mode(*mode)));
+    let built = modes
+        .iter()
+        .fold(layer(), |layer, (path, mode)| layer.file(path, "").attrs(Attrs::new().mode(*mode)));
     let view = stack([built]);
     assert!(modes.iter().all(|(path, mode)| view.metadata(path).unwrap().mode() == *mode));
 }
@@ -192,7 +212,8 @@ fn l51_a_layer_is_its_own_set_of_changes_before_it_is_laid_over_others() {
 
 #[test]
 fn l54_a_removed_subtree_is_one_whiteout() {
-    let image = Image::from_layers([Layer::from([("d/a", "1"), ("d/e/b", "1"), ("d/e/c", "1")])]).unwrap();
+    let image =
+        Image::from_layers([Layer::from([("d/a", "1"), ("d/e/b", "1"), ("d/e/c", "1")])]).unwrap();
     let container = image.container();
     container.remove_dir_all("/d").unwrap();
     assert_eq!(container.diff().unwrap().to_string(), "C /\nD /d\n");
@@ -231,9 +252,13 @@ fn l57_the_same_state_by_two_ways_gives_one_digest() {
     winding.create_char_device("/e/null", 0o666, Device { major: 1, minor: 3 }).unwrap();
     winding.write("/a", "2").unwrap();
     winding.rename("/e", "/d").unwrap();
-    let digest = |container: &stratafs::Container| container.diff().unwrap().layer().diff_id().unwrap();
+    let digest =
+        |container: &stratafs::Container| container.diff().unwrap().layer().diff_id().unwrap();
     assert_eq!(digest(&straight), digest(&winding));
-    assert_eq!(straight.commit().unwrap().chain_id().unwrap(), winding.commit().unwrap().chain_id().unwrap());
+    assert_eq!(
+        straight.commit().unwrap().chain_id().unwrap(),
+        winding.commit().unwrap().chain_id().unwrap()
+    );
 }
 
 #[test]
@@ -250,7 +275,11 @@ fn l57_the_digest_is_the_same_on_every_machine() {
         .build()
         .unwrap();
     let known = include_str!("known_diff_id.txt").trim();
-    assert_eq!(layer.diff_id().unwrap().to_string(), known, "a digest that is published must never change");
+    assert_eq!(
+        layer.diff_id().unwrap().to_string(),
+        known,
+        "a digest that is published must never change"
+    );
 }
 
 #[test]
@@ -267,7 +296,8 @@ fn l58_squash_shows_the_same_as_the_layers_one_by_one() {
 
 #[test]
 fn l60_more_than_128_layers_work() {
-    let layers = (0..200).map(|index| Layer::from([(format!("d/{index}"), "1"), ("top".into(), "x")]));
+    let layers =
+        (0..200).map(|index| Layer::from([(format!("d/{index}"), "1"), ("top".into(), "x")]));
     let image = Image::from_layers(layers).unwrap();
     assert_eq!((image.layers().len(), paths(&image.view(), "/d").len()), (200, 200));
     assert_eq!(image.squash().unwrap().layers().len(), 1);
@@ -276,7 +306,8 @@ fn l60_more_than_128_layers_work() {
 #[test]
 fn attack_25_a_tree_of_100_000_levels_is_built_merged_and_dropped() {
     let deep = |levels: usize| "d/".repeat(levels);
-    let image = Image::from_layers([layer().file(deep(100_000) + "f", "1").build().unwrap()]).unwrap();
+    let image =
+        Image::from_layers([layer().file(deep(100_000) + "f", "1").build().unwrap()]).unwrap();
     let view = image.with_layer(Layer::from([(deep(100_000) + "g", "2")])).unwrap().view();
     // No path of 200,000 bytes is taken; going down step by step is the caller's affair.
     assert_eq!(view.read(deep(100_000)).unwrap_err().kind(), ErrorKind::NameTooLong);

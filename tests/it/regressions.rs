@@ -111,7 +111,8 @@ fn regression_an_unlinked_open_file_keeps_its_bytes_and_does_not_come_back() {
 #[test]
 fn regression_two_append_handles_lose_no_bytes() {
     let container = container();
-    let mut handles = [0, 1].map(|_| container.open_with("/f", OpenOptions::new().append(true)).unwrap());
+    let mut handles =
+        [0, 1].map(|_| container.open_with("/f", OpenOptions::new().append(true)).unwrap());
     for text in ["a", "b", "c"] {
         handles.iter_mut().for_each(|file| file.write_all(text.as_bytes()).unwrap());
     }
@@ -215,7 +216,11 @@ fn regression_the_listed_number_is_the_objects_number() {
     container.rename("/d/e", "/d/x").unwrap();
     for entry in container.walk("/").unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(entry.ino(), container.symlink_metadata(entry.path()).unwrap().ino(), "{entry:?}");
+        assert_eq!(
+            entry.ino(),
+            container.symlink_metadata(entry.path()).unwrap().ino(),
+            "{entry:?}"
+        );
     }
 }
 
@@ -235,7 +240,9 @@ fn regression_setuid_is_lost_on_a_users_write_and_on_nothing_else() {
 #[test]
 fn regression_limits_hold_for_restored_files_and_at_the_exact_limit() {
     let limits = Limits { bytes: Some(10), ..Limits::default() };
-    let image = Image::from_layers([Layer::from([("big", "a file of a layer is not the container's")])]).unwrap();
+    let image =
+        Image::from_layers([Layer::from([("big", "a file of a layer is not the container's")])])
+            .unwrap();
     let container = image.build_container().limits(limits).build().unwrap();
     container.write("/ten", "0123456789").unwrap();
     let full = container.snapshot();

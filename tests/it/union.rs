@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use stratafs::{Attrs, Container, Device, ErrorKind, Image, Layer, ManualClock, OpenOptions, Timestamp, View};
+use stratafs::{
+    Attrs, Container, Device, ErrorKind, Image, Layer, ManualClock, OpenOptions, Timestamp, View,
+};
 
 pub(crate) fn image<const N: usize>(layers: [Layer; N]) -> Image {
     Image::from_layers(layers).unwrap()
@@ -11,7 +13,10 @@ pub(crate) fn image<const N: usize>(layers: [Layer; N]) -> Image {
 
 /// Paths below a directory, in order.
 pub(crate) fn paths(view: &View, dir: &str) -> Vec<String> {
-    view.walk(dir).unwrap().map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect()
+    view.walk(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+        .collect()
 }
 
 fn names(container: &Container, dir: &str) -> Vec<String> {
@@ -32,8 +37,12 @@ fn u01_the_topmost_object_of_a_name_wins() {
 #[test]
 fn u01_directories_merge_and_anything_else_hides_what_is_below() {
     let lower = Layer::from([("d/x", "1"), ("f/x", "1"), ("g", "1")]);
-    let upper = Layer::builder().file("/d/y", "2").file("/f", "2").file("/g/y", "2").build().unwrap();
-    assert_eq!(paths(&image([lower, upper]).view(), "/"), ["/d", "/d/x", "/d/y", "/f", "/g", "/g/y"]);
+    let upper =
+        Layer::builder().file("/d/y", "2").file("/f", "2").file("/g/y", "2").build().unwrap();
+    assert_eq!(
+        paths(&image([lower, upper]).view(), "/"),
+        ["/d", "/d/x", "/d/y", "/f", "/g", "/g/y"]
+    );
 }
 
 #[test]
@@ -46,8 +55,18 @@ fn u01_what_hides_an_ancestor_hides_all_its_descendants_for_good() {
 
 #[test]
 fn u02_a_merged_directory_has_the_attributes_of_the_topmost_whole() {
-    let lower = Layer::builder().dir("/d").attrs(Attrs::new().mode(0o700).uid(1)).xattr("user.low", "1").build().unwrap();
-    let upper = Layer::builder().dir("/d").attrs(Attrs::new().mode(0o711).gid(2)).xattr("user.up", "2").build().unwrap();
+    let lower = Layer::builder()
+        .dir("/d")
+        .attrs(Attrs::new().mode(0o700).uid(1))
+        .xattr("user.low", "1")
+        .build()
+        .unwrap();
+    let upper = Layer::builder()
+        .dir("/d")
+        .attrs(Attrs::new().mode(0o711).gid(2))
+        .xattr("user.up", "2")
+        .build()
+        .unwrap();
     let view = image([lower, upper]).view();
     let metadata = view.metadata("/d").unwrap();
     assert_eq!((metadata.mode(), metadata.uid(), metadata.gid()), (0o711, 0, 2));
@@ -57,7 +76,8 @@ fn u02_a_merged_directory_has_the_attributes_of_the_topmost_whole() {
 #[test]
 fn u03_whiteouts_and_opaque_marks_are_never_visible() {
     let lower = Layer::from([("d/a", "1"), ("d/b", "1"), ("o/x", "1")]);
-    let marks = Layer::builder().whiteout("/d/a").opaque_dir("/o").whiteout("/never").build().unwrap();
+    let marks =
+        Layer::builder().whiteout("/d/a").opaque_dir("/o").whiteout("/never").build().unwrap();
     let view = image([lower, marks, Layer::from([("d/c", "3")])]).view();
     assert_eq!(paths(&view, "/"), ["/d", "/d/b", "/d/c", "/o"]);
     for hidden in ["/d/.wh.a", "/o/.wh..wh..opq", "/d/a", "/never", "/o/x"] {
@@ -68,7 +88,9 @@ fn u03_whiteouts_and_opaque_marks_are_never_visible() {
 
 #[test]
 fn u04_a_directory_removed_and_made_again_is_empty_at_every_depth() {
-    let container = image([Layer::from([("d/e/f", "1"), ("d/x", "1")]), Layer::from([("d/e/g", "2")])]).container();
+    let container =
+        image([Layer::from([("d/e/f", "1"), ("d/x", "1")]), Layer::from([("d/e/g", "2")])])
+            .container();
     container.remove_dir_all("/d").unwrap();
     container.create_dir_all("/d/e").unwrap();
     assert_eq!(paths(&container.view(), "/"), ["/d", "/d/e"]);
@@ -91,7 +113,8 @@ fn u04_no_child_of_a_removed_directory_can_be_reached_by_its_full_path() {
 
 #[test]
 fn u05_remove_dir_looks_at_the_merged_view() {
-    let container = image([Layer::from([("d/low", "1")]), Layer::from([("d/up", "2")])]).container();
+    let container =
+        image([Layer::from([("d/low", "1")]), Layer::from([("d/up", "2")])]).container();
     container.write("/d/own", "3").unwrap();
     for file in ["/d/own", "/d/up", "/d/low"] {
         assert_eq!(container.remove_dir("/d").unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
@@ -104,7 +127,8 @@ fn u05_remove_dir_looks_at_the_merged_view() {
 #[test]
 fn u06_removing_a_name_of_the_writable_layer_leaves_no_mark() {
     let clock = Arc::new(ManualClock::new(Timestamp::EPOCH));
-    let container = image([Layer::from([("d/low", "1")])]).build_container().clock(clock).build().unwrap();
+    let container =
+        image([Layer::from([("d/low", "1")])]).build_container().clock(clock).build().unwrap();
     container.write("/d/own", "1").unwrap();
     container.remove_file("/d/own").unwrap();
     assert_eq!(container.diff().unwrap().to_string(), "");
@@ -113,7 +137,9 @@ fn u06_removing_a_name_of_the_writable_layer_leaves_no_mark() {
 
 #[test]
 fn u07_rename_moves_a_lower_directory_as_one_step() {
-    let container = image([Layer::from([("d/a", "1"), ("d/e/b", "1")]), Layer::from([("d/e/c", "2")])]).container();
+    let container =
+        image([Layer::from([("d/a", "1"), ("d/e/b", "1")]), Layer::from([("d/e/c", "2")])])
+            .container();
     let ino = container.metadata("/d/e/b").unwrap().ino();
     container.write("/d/e/own", "3").unwrap();
     container.rename("/d", "/moved").unwrap();
@@ -138,7 +164,8 @@ fn u07_rename_within_a_moved_directory_and_back() {
 
 #[test]
 fn u08_rename_onto_a_removed_name_is_as_onto_a_free_one() {
-    let container = image([Layer::from([("a", "1"), ("b", "1"), ("d/x", "1"), ("e/y", "1")])]).container();
+    let container =
+        image([Layer::from([("a", "1"), ("b", "1"), ("d/x", "1"), ("e/y", "1")])]).container();
     container.remove_file("/b").unwrap();
     container.rename_no_replace("/a", "/b").unwrap();
     container.remove_dir_all("/e").unwrap();
@@ -194,8 +221,15 @@ fn u09_the_inode_number_never_changes() {
 
 #[test]
 fn u09_nlink_counts_visible_names_only() {
-    let lower = Layer::builder().dir("/d/a").dir("/d/b").file("/f", "1").hard_link("/f", "/g").build().unwrap();
-    let container = image([lower, Layer::builder().dir("/d/c").whiteout("/d/a").build().unwrap()]).container();
+    let lower = Layer::builder()
+        .dir("/d/a")
+        .dir("/d/b")
+        .file("/f", "1")
+        .hard_link("/f", "/g")
+        .build()
+        .unwrap();
+    let container =
+        image([lower, Layer::builder().dir("/d/c").whiteout("/d/a").build().unwrap()]).container();
     assert_eq!(container.metadata("/d").unwrap().nlink(), 4);
     container.remove_dir("/d/b").unwrap();
     assert_eq!(container.metadata("/d").unwrap().nlink(), 3);
@@ -252,7 +286,9 @@ fn u11_a_removed_open_file_stays_until_its_last_handle_closes() {
 fn u12_opening_for_writing_without_writing_changes_nothing() {
     let container = image([Layer::from([("f", "1")])]).container();
     let before = container.metadata("/f").unwrap();
-    drop(container.open_with("/f", OpenOptions::new().read(true).write(true).create(true)).unwrap());
+    drop(
+        container.open_with("/f", OpenOptions::new().read(true).write(true).create(true)).unwrap(),
+    );
     assert_eq!(container.metadata("/f").unwrap(), before);
     assert!(container.diff().unwrap().is_empty());
     assert_eq!(container.usage().bytes, 0);
@@ -261,7 +297,13 @@ fn u12_opening_for_writing_without_writing_changes_nothing() {
 #[test]
 fn u12_the_first_write_keeps_all_but_the_times_and_does_not_touch_the_parent() {
     let attrs = Attrs::new().mode(0o4755).uid(7).gid(8).modified(Timestamp::new(5, 0));
-    let lower = Layer::builder().dir("/d").file("/d/f", "1").attrs(attrs).xattr("user.k", "v").build().unwrap();
+    let lower = Layer::builder()
+        .dir("/d")
+        .file("/d/f", "1")
+        .attrs(attrs)
+        .xattr("user.k", "v")
+        .build()
+        .unwrap();
     let container = image([lower]).container();
     let parent = container.metadata("/d").unwrap();
     container.append("/d/f", "2").unwrap();
@@ -300,7 +342,8 @@ fn u13_concurrent_first_writes_end_in_one_file_with_everybodys_bytes() {
 
 #[test]
 fn u14_removing_while_iterating_neither_repeats_nor_skips() {
-    let lower = Layer::builder().file("/d/a", "").file("/d/b", "").file("/d/c", "").build().unwrap();
+    let lower =
+        Layer::builder().file("/d/a", "").file("/d/b", "").file("/d/c", "").build().unwrap();
     let container = image([lower]).container();
     container.write("/d/aa", "").unwrap();
     let mut seen = Vec::new();
@@ -317,7 +360,12 @@ fn u15_nothing_in_a_layer_ever_changes() {
     let layers = [Layer::from([("a", "1"), ("d/b", "1")]), Layer::from([("d/c", "2")])];
     let digests = || layers.iter().map(|layer| layer.diff_id().unwrap()).collect::<Vec<_>>();
     // Computed anew from a copy, so that a digest that was kept cannot hide a change.
-    let copies = || layers.iter().map(|layer| format!("{:?}", layer.entries().collect::<Vec<_>>())).collect::<Vec<_>>();
+    let copies = || {
+        layers
+            .iter()
+            .map(|layer| format!("{:?}", layer.entries().collect::<Vec<_>>()))
+            .collect::<Vec<_>>()
+    };
     let (before, listed) = (digests(), copies());
     let container = Image::from_layers(layers.clone()).unwrap().container();
     container.write("/a", "changed").unwrap();
@@ -334,9 +382,16 @@ fn u16_any_device_and_any_name_is_an_ordinary_object() {
     container.write("/d/.wh.x", "a file").unwrap();
     container.write("/d/.wh..wh..opq", "another").unwrap();
     container.write(format!("/d/{}", "n".repeat(255)), "").unwrap();
-    assert_eq!(names(&container, "/d")[..4], [".wh..wh..opq", ".wh.x", "n".repeat(255).as_str(), "x"]);
+    assert_eq!(
+        names(&container, "/d")[..4],
+        [".wh..wh..opq", ".wh.x", "n".repeat(255).as_str(), "x"]
+    );
     assert_eq!(container.read("/d/x").unwrap(), "1");
     let committed = container.commit().unwrap();
     assert_eq!(committed.view().read("/d/.wh.x").unwrap(), "a file");
-    assert_eq!(committed.chain_id().unwrap_err().kind(), ErrorKind::InvalidInput, "OCI cannot hold it");
+    assert_eq!(
+        committed.chain_id().unwrap_err().kind(),
+        ErrorKind::InvalidInput,
+        "OCI cannot hold it"
+    );
 }

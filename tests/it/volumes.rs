@@ -5,7 +5,8 @@ use std::sync::Arc;
 use stratafs::{Credentials, ErrorKind, Image, Layer, Limits, ManualClock, OpenOptions, Volume};
 
 fn with(volume: &Volume) -> stratafs::Container {
-    let image = Image::from_layers([Layer::from([("srv/data/hidden", "1"), ("etc/x", "1")])]).unwrap();
+    let image =
+        Image::from_layers([Layer::from([("srv/data/hidden", "1"), ("etc/x", "1")])]).unwrap();
     image.build_container().volume("/srv/data", volume).build().unwrap()
 }
 
@@ -17,7 +18,8 @@ fn volume_covers_what_the_image_has_at_its_mount_point() {
     assert!(!container.exists("/srv/data/hidden").unwrap());
     assert_eq!(container.read("/srv/data/v").unwrap(), "volume");
     assert_eq!(container.read("/srv/../srv/data/./v").unwrap(), "volume");
-    let walked: Vec<_> = container.walk("/srv").unwrap().map(|entry| entry.unwrap().path()).collect();
+    let walked: Vec<_> =
+        container.walk("/srv").unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(walked, ["/srv/data", "/srv/data/v"].map(std::path::PathBuf::from));
     assert_eq!(container.canonicalize("/srv/data/v").unwrap().to_str(), Some("/srv/data/v"));
 }
@@ -68,10 +70,16 @@ fn volume_mount_point_cannot_be_removed_or_renamed() {
     assert_eq!(container.remove_dir("/srv/data").unwrap_err().kind(), ErrorKind::ResourceBusy);
     assert_eq!(container.remove_dir_all("/srv").unwrap_err().kind(), ErrorKind::ResourceBusy);
     assert_eq!(container.remove_dir_all("/srv/data").unwrap_err().kind(), ErrorKind::ResourceBusy);
-    assert_eq!(container.rename("/srv/data", "/srv/other").unwrap_err().kind(), ErrorKind::ResourceBusy);
+    assert_eq!(
+        container.rename("/srv/data", "/srv/other").unwrap_err().kind(),
+        ErrorKind::ResourceBusy
+    );
     container.create_dir("/d").unwrap();
     assert_eq!(container.rename("/d", "/srv/data").unwrap_err().kind(), ErrorKind::ResourceBusy);
-    assert_eq!(container.exchange("/etc", "/srv/data").unwrap_err().kind(), ErrorKind::ResourceBusy);
+    assert_eq!(
+        container.exchange("/etc", "/srv/data").unwrap_err().kind(),
+        ErrorKind::ResourceBusy
+    );
     assert!(container.view().exists("/srv/data/hidden").unwrap());
 }
 
@@ -90,7 +98,8 @@ fn volume_stays_mounted_when_a_directory_above_is_renamed() {
 fn volume_read_only_refuses_every_change() {
     let volume = Volume::memory();
     volume.write("/v", "1").unwrap();
-    let container = Image::scratch().build_container().volume_read_only("/ro", &volume).build().unwrap();
+    let container =
+        Image::scratch().build_container().volume_read_only("/ro", &volume).build().unwrap();
     let writes = [
         container.write("/ro/v", "2"),
         container.write("/ro/new", "2"),
@@ -132,7 +141,8 @@ fn volume_inside_a_volume_and_over_a_missing_directory() {
 #[test]
 fn volume_cannot_be_mounted_over_the_root_or_a_file() {
     let image = Image::from_layers([Layer::from([("f", "1")])]).unwrap();
-    let mount = |path| image.build_container().volume(path, &Volume::memory()).build().unwrap_err().kind();
+    let mount =
+        |path| image.build_container().volume(path, &Volume::memory()).build().unwrap_err().kind();
     assert_eq!(mount("/"), ErrorKind::ResourceBusy);
     assert_eq!(mount("/f"), ErrorKind::NotADirectory);
     assert_eq!(mount("/f/x"), ErrorKind::NotADirectory);
