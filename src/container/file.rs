@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Inode, Node};
 use crate::view::{self, ReadDir, View, World};
-use crate::walk::Place;
+use crate::walk::{Follow, Place};
 
 /// An open file or directory, like [`std::fs::File`].
 ///
@@ -65,8 +65,25 @@ pub(super) struct Access {
     pub(super) append: bool,
 }
 
+/// Opening
+impl View {
+    /// Opens a file or directory for reading.
+    ///
+    /// # Errors
+    ///
+    /// As [`metadata`](Self::metadata); and `NoDevice` for fifos, sockets and devices, which are data here.
+    pub fn open(&self, path: impl AsRef<std::path::Path>) -> Result<File> {
+        let path = path::bytes(path.as_ref());
+        let ino = self
+            .see(|space| space.lookup(path, Follow::Yes))
+            .map_err(|fault| Error::new("open", path, fault))?
+            .ino;
+        File::of_view(self.clone(), ino, path).map_err(|fault| Error::new("open", path, fault))
+    }
+}
+
 impl File {
-    pub(crate) fn of_view(view: View, ino: Ino, path: &[u8]) -> Result<Self, Fault> {
+    fn of_view(view: View, ino: Ino, path: &[u8]) -> Result<Self, Fault> {
         if !matches!(view.tree().expect(ino).node, Node::File(_) | Node::Dir(_)) {
             return Err(Fault::rule(
                 ErrorKind::NoDevice,

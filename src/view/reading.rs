@@ -49,7 +49,7 @@ pub(crate) fn xattrs(creds: &Credentials, inode: &Inode) -> Vec<std::ffi::OsStri
     names.map(crate::path::to_os_string).collect()
 }
 
-/// Writes the reading methods for a type that has `see`, `world`, `atime` and `accessed`.
+/// Writes the reading methods for a type that has `see`, `world` and `was_read`.
 ///
 /// One text for both, so that a view and a container cannot come to differ.
 macro_rules! reading_methods {
@@ -69,9 +69,7 @@ macro_rules! reading_methods {
                 let (place, bytes) = self
                     .see(|space| $crate::view::read(space, path))
                     .map_err(|fault| $crate::Error::new("read", path, fault))?;
-                if self.atime() != $crate::Atime::Never {
-                    self.accessed(place);
-                }
+                self.was_read(place);
                 Ok(bytes)
             }
 
