@@ -1,6 +1,7 @@
 //! Integration tests, one binary. Each file is one subject.
 
 mod bad_input;
+mod container;
 mod host;
 mod layers;
 mod posix;
