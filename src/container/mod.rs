@@ -475,7 +475,7 @@ enum SpotName {
 
 impl Spot {
     fn find(space: &Space<'_>, path: &[u8], follow: Follow) -> Result<Self, Fault> {
-        let Walk { dir, last, found, dir_only } = Space { ..*space }.walk(path, follow)?;
+        let Walk { dir, last, found, dir_only } = space.walk(path, follow)?;
         let last = match last {
             Last::Name(name) => SpotName::Name(name.into()),
             Last::Dot => SpotName::Dot,

@@ -30,7 +30,7 @@ pub(crate) fn read_link(space: &Space<'_>, path: &[u8]) -> Result<Arc<[u8]>, Fau
 
 /// The path without symbolic links, `.` and `..`, from the root.
 pub(crate) fn canonicalize(space: &Space<'_>, path: &[u8]) -> Result<Vec<u8>, Fault> {
-    let walk = Space { ..*space }.walk(path, Follow::Yes)?;
+    let walk = space.walk(path, Follow::Yes)?;
     let place = walk.existing(space)?;
     let path = match walk.last {
         crate::walk::Last::Name(name) => crate::path::join(&space.path_of_dir(walk.dir), name),
