@@ -157,6 +157,11 @@ impl Base {
             + self.index.allocation_size()
     }
 
+    /// The whole path of an entry, if it is indexed.
+    pub(crate) fn path(&self, entry: EntryId) -> Option<&[u8]> {
+        self.path_text(&self.entries[entry.0 as usize])
+    }
+
     fn text(&self, entry: &Entry) -> &[u8] {
         let start = entry.text_start as usize;
         &self.arena[start..start + usize::from(entry.text_len)]

@@ -216,6 +216,12 @@ impl Tree {
         names.join(&b'/')
     }
 
+    /// The path of a directory of the base that neither moved nor lies in one that did. O(log changes).
+    pub(crate) fn path_in_base(&self, dir: Ino) -> Option<&[u8]> {
+        let entry = self.base.entry_of(dir)?;
+        if self.is_cut(entry) { None } else { self.base.path(entry) }
+    }
+
     /// All paths of an object, sorted, without a leading `/`. O(links × depth).
     pub(crate) fn paths_of(&self, ino: Ino) -> Vec<Vec<u8>> {
         let full = |(dir, name): &(Ino, Name)| path::join(&self.path_of_dir(*dir), name);
