@@ -6,6 +6,7 @@ mod host;
 mod layers;
 mod posix;
 mod regressions;
+mod structure;
 mod threads;
 mod tmpfs;
 mod union;
