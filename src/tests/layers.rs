@@ -1,0 +1,287 @@
+//! Layers as literals: random stacks of them, made into layers, and laid over the model.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::model::{Id, Model, Node, ROOT};
+use super::ops::target;
+use crate::{Attrs, Image, Layer, Timestamp};
+
+/// What a layer says of each path, from the root down.
+pub(super) type Literal = BTreeMap<String, Say>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Say {
+    Whiteout,
+    File(String),
+    Dir(u32),
+    Opaque(u32),
+    Symlink(String),
+    Fifo,
+    /// One more name of what is at this path, in this layer or below.
+    Link(String),
+}
+
+impl Say {
+    fn is_dir(&self) -> bool {
+        matches!(self, Self::Dir(_) | Self::Opaque(_))
+    }
+}
+
+/// Whether layers have symbolic links, and so entries whose way leads through one of a layer below.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Symlinks {
+    Anywhere,
+    /// Only under names of their own, below which nothing lies.
+    Leaves,
+}
+
+/// What is generated: a link names its target by a number, because what can be linked is known later.
+#[derive(Clone, Debug)]
+enum Raw {
+    Say(Say),
+    Link(Index),
+}
+
+fn raw(symlinks: Symlinks) -> impl Strategy<Value = (String, Raw)> {
+    let names = vec(select(vec!["a", "b", "c"]), 1..=3);
+    let say = prop_oneof![
+        // Few contents, so that a file often is what it was.
+        4 => select(vec!["", "1", "22"]).prop_map(|text| Say::File(text.into())),
+        // Two modes: a directory that changes nothing but itself.
+        3 => select(vec![0o755, 0o700]).prop_map(Say::Dir),
+        2 => select(vec![0o755, 0o700]).prop_map(Say::Opaque),
+        4 => Just(Say::Whiteout),
+        1 => Just(Say::Fifo),
+    ];
+    let raw = prop_oneof![
+        10 => say.prop_map(Raw::Say),
+        1 => target().prop_map(|target| Raw::Say(Say::Symlink(target))),
+        2 => any::<Index>().prop_map(Raw::Link),
+    ];
+    (names, raw).prop_map(move |(mut names, raw)| {
+        if symlinks == Symlinks::Leaves && matches!(raw, Raw::Say(Say::Symlink(_))) {
+            *names.last_mut().unwrap() = "s";
+        }
+        (format!("/{}", names.join("/")), raw)
+    })
+}
+
+/// Layers that can be laid over each other: every hard link names something.
+pub(super) fn stack(
+    count: std::ops::RangeInclusive<usize>,
+    symlinks: Symlinks,
+) -> impl Strategy<Value = Vec<Literal>> {
+    let layer = vec(raw(symlinks), 0..8).prop_map(BTreeMap::from_iter);
+    vec(layer, count).prop_map(|stack| {
+        let mut below = Model::default();
+        let mut valid = |raw: BTreeMap<String, Raw>| {
+            let literal = link_up(&below, raw);
+            lay(&mut below, &literal);
+            literal
+        };
+        stack.into_iter().map(&mut valid).collect()
+    })
+}
+
+/// Two directories and files with two names, in one layer: so that links are met at all, in every stack that has it.
+pub(super) fn linked_base() -> impl Strategy<Value = Literal> {
+    let path = || vec(select(vec!["a", "b", "c"]), 1..=3).prop_map(|names| names.join("/"));
+    btree_map(path(), select(vec!["1", "2"]), 2..6).prop_map(|names| {
+        let mut first: BTreeMap<&str, String> = BTreeMap::new();
+        let mut literal = Literal::new();
+        for (path, text) in &names {
+            let path = format!("/{path}");
+            if above(&path).any(|dir| literal.contains_key(dir)) {
+                continue;
+            }
+            let say = match first.get(text) {
+                Some(file) => Say::Link(file.clone()),
+                None => Say::File((*text).into()),
+            };
+            first.entry(text).or_insert_with(|| path.clone());
+            literal.insert(path, say);
+        }
+        literal
+    })
+}
+
+/// Leaves out what a layer may not say, and gives each link a target.
+fn link_up(below: &Model, raw: BTreeMap<String, Raw>) -> Literal {
+    let (mut literal, mut links) = (Literal::new(), Vec::new());
+    for (path, raw) in raw {
+        let stops = |dir: &str| literal.get(dir).is_some_and(|say| !say.is_dir() && *say != Say::Whiteout);
+        match raw {
+            Raw::Say(say) if say == Say::Whiteout || !above(&path).any(stops) => {
+                drop(literal.insert(path, say));
+            }
+            Raw::Say(_) => {}
+            Raw::Link(index) => links.push((path, index)),
+        }
+    }
+    for (path, index) in links {
+        let mut over = below.clone();
+        lay(&mut over, &literal);
+        let is_file = |(path, id): &(String, Id)| {
+            !over.at(*id).node.is_dir()
+                && !matches!(literal.get(path), Some(Say::Whiteout | Say::Link(_)))
+        };
+        let files: Vec<_> = over.paths().into_iter().filter(is_file).collect();
+        if files.is_empty() {
+            continue;
+        }
+        let target = index.get(&files).0.clone();
+        let mut linked = literal.clone();
+        linked.insert(path.clone(), Say::Link(target.clone()));
+        if can_stand(&literal, &path, &target) && try_lay(&mut below.clone(), &linked) {
+            literal = linked;
+        }
+    }
+    literal
+}
+
+/// A link has nothing below it and nothing that is no directory above it, and is not on the way to its target.
+fn can_stand(literal: &Literal, path: &str, target: &str) -> bool {
+    let below = format!("{path}/");
+    let is_free = |dir: &str| literal.get(dir).is_none_or(|say| say.is_dir() || *say == Say::Whiteout);
+    path != target
+        && !target.starts_with(&below)
+        && above(path).all(is_free)
+        && literal.keys().all(|other| !other.starts_with(&below))
+}
+
+/// The directories above a path, from the one below the root down.
+pub(super) fn above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').skip(1).map(|(slash, _)| &path[..slash])
+}
+
+/// The layer that a literal stands for.
+pub(super) fn layer(literal: &Literal) -> Layer {
+    let time = Attrs::new().modified(Timestamp::EPOCH);
+    let say = |builder: crate::LayerBuilder, (path, say): (&String, &Say)| match say {
+        Say::Whiteout => builder.whiteout(path),
+        Say::File(text) => builder.file(path, text.clone()),
+        Say::Dir(mode) => builder.dir(path).attrs(time.mode(*mode)),
+        Say::Opaque(mode) => builder.opaque_dir(path).attrs(time.mode(*mode)),
+        Say::Symlink(target) => builder.symlink(target, path),
+        Say::Fifo => builder.fifo(path),
+        Say::Link(target) => builder.hard_link(target, path),
+    };
+    literal.iter().fold(Layer::builder(), say).build().unwrap()
+}
+
+pub(super) fn image(stack: &[Literal]) -> Image {
+    Image::from_layers(stack.iter().map(layer)).unwrap()
+}
+
+/// The model of the same layers.
+pub(super) fn model(stack: &[Literal]) -> Model {
+    let mut model = Model::default();
+    stack.iter().for_each(|literal| lay(&mut model, literal));
+    model
+}
+
+/// Lays a layer over the model: what it removes, what it brings, then its links.
+pub(super) fn lay(model: &mut Model, literal: &Literal) {
+    assert!(try_lay(model, literal), "a link of {literal:?} names nothing");
+}
+
+fn try_lay(model: &mut Model, literal: &Literal) -> bool {
+    model.now = 0;
+    for (path, say) in literal {
+        let (dir, name) = path.rsplit_once('/').unwrap();
+        match say {
+            Say::Whiteout => {
+                if let Some(dir) = lower_dir(model, literal, dir) {
+                    model.children_mut(dir).remove(name);
+                }
+            }
+            Say::Opaque(_) => {
+                if let Some(dir) = lower_dir(model, literal, path) {
+                    model.children_mut(dir).clear();
+                }
+            }
+            _ => {}
+        }
+    }
+    for (path, say) in literal {
+        let (node, mode) = match say {
+            Say::File(text) => (Node::File(text.clone().into()), 0o644),
+            Say::Dir(mode) | Say::Opaque(mode) => (Node::Dir(BTreeMap::new()), *mode),
+            Say::Symlink(target) => (Node::Symlink(target.clone()), 0o777),
+            Say::Fifo => (Node::Fifo, 0o644),
+            Say::Whiteout | Say::Link(_) => continue,
+        };
+        let (dir, name) = path.rsplit_once('/').unwrap();
+        let dir = implied_dir(model, dir);
+        match model.children(dir).get(name).copied() {
+            Some(id) if node.is_dir() && model.at(id).node.is_dir() => model.edit(id).mode = mode,
+            _ => {
+                let id = model.add(node, mode, 0);
+                model.children_mut(dir).insert(name.to_owned(), id);
+            }
+        }
+    }
+    literal.iter().all(|(path, say)| match say {
+        Say::Link(target) => link(model, literal, path, target),
+        _ => true,
+    })
+}
+
+fn link<'a>(model: &mut Model, literal: &'a Literal, path: &str, mut target: &'a str) -> bool {
+    while let Some(Say::Link(next)) = literal.get(target) {
+        target = next;
+    }
+    let (dir, name) = path.rsplit_once('/').unwrap();
+    let dir = implied_dir(model, dir);
+    let found = model.find(target, false);
+    let Some(id) = found.ok().filter(|id| !model.at(*id).node.is_dir()) else { return false };
+    model.children_mut(dir).insert(name.to_owned(), id);
+    true
+}
+
+/// The directory of the layers below that a removal acts in, if this layer leaves one there.
+fn lower_dir(model: &Model, literal: &Literal, path: &str) -> Option<Id> {
+    let mut dir = ROOT;
+    let whole = Some(path).filter(|path| !path.is_empty());
+    for prefix in above(path).chain(whole) {
+        let child = *model.children(dir).get(prefix.rsplit_once('/')?.1)?;
+        dir = match (&model.at(child).node, literal.get(prefix)) {
+            (Node::Dir(_), None | Some(Say::Whiteout | Say::Dir(_) | Say::Opaque(_))) => child,
+            (Node::Symlink(_), None) => resolved(model, dir, child)?,
+            _ => return None,
+        };
+    }
+    Some(dir)
+}
+
+/// The directory that entries of a layer lie in; it need not be mentioned.
+fn implied_dir(model: &mut Model, path: &str) -> Id {
+    let mut dir = ROOT;
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        let child = model.children(dir).get(name).copied();
+        let merged = child.and_then(|child| match &model.at(child).node {
+            Node::Dir(_) => Some(child),
+            Node::Symlink(_) => resolved(model, dir, child),
+            _ => None,
+        });
+        dir = merged.unwrap_or_else(|| {
+            let made = model.add(Node::Dir(BTreeMap::new()), 0o755, 0);
+            model.children_mut(dir).insert(name.to_owned(), made);
+            made
+        });
+    }
+    dir
+}
+
+/// The directory that a symbolic link in a directory leads to.
+fn resolved(model: &Model, dir: Id, link: Id) -> Option<Id> {
+    let paths = model.paths();
+    let path = &paths.iter().find(|(_, id)| *id == dir)?.0;
+    let name = model.children(dir).iter().find(|(_, id)| **id == link)?.0;
+    let target = model.find(&format!("{path}/{name}"), true).ok()?;
+    model.at(target).node.is_dir().then_some(target)
+}
