@@ -55,6 +55,7 @@ impl<'a> Apply<'a> {
             What::Object { opaque: true, .. } => {
                 if let Some(dir) = self.lower_dir(&entry.path) {
                     self.tree.clear_dir(dir, &mut |_, _| {});
+                    self.open.clear();
                 }
             }
             _ => {}
@@ -64,6 +65,8 @@ impl<'a> Apply<'a> {
     fn remove_name(&mut self, dir: Ino, name: &[u8], ino: Ino) {
         if self.tree.expect(ino).is_dir() {
             self.tree.forget_subtree(ino, &mut |_, _| {});
+            // By a symbolic link to further up, what goes may be what is open.
+            self.open.clear();
         }
         self.tree.unbind(dir, name, ino);
     }

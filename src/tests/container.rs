@@ -10,7 +10,7 @@ use super::layers::{Literal, Symlinks, image, model, stack};
 use super::model::{Id, Model};
 use super::ops::{Files, Handles, Op, act, imagine, op};
 use super::picture::{assert_same, expected, numbers, picture, stats};
-use crate::{Container, ManualClock, Timestamp};
+use crate::{Container, Image, ManualClock, Timestamp};
 
 /// A container and its model, with what each has open.
 pub(super) struct Pair {
@@ -84,6 +84,15 @@ impl Pair {
         let again = self.container.fork();
         assert_eq!(again.usage(), self.container.usage(), "an unnamed object was kept");
     }
+}
+
+/// A container in which all this happened, by a clock of its own.
+pub(super) fn ran(image: &Image, ops: &[Op]) -> Container {
+    let clock = Arc::new(ManualClock::new(Timestamp::new(1000, 0)));
+    let container = image.build_container().clock(clock).build().unwrap();
+    let mut files = Files::new();
+    ops.iter().for_each(|op| drop(act(&container, &mut files, op)));
+    container
 }
 
 proptest! {

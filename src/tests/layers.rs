@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -75,45 +75,38 @@ pub(super) fn stack(
     count: std::ops::RangeInclusive<usize>,
     symlinks: Symlinks,
 ) -> impl Strategy<Value = Vec<Literal>> {
-    let layer = vec(raw(symlinks), 0..8).prop_map(BTreeMap::from_iter);
-    vec(layer, count).prop_map(|stack| {
-        let mut below = Model::default();
-        let mut valid = |raw: BTreeMap<String, Raw>| {
-            let literal = link_up(&below, raw);
-            lay(&mut below, &literal);
-            literal
-        };
-        stack.into_iter().map(&mut valid).collect()
-    })
+    vec(said(symlinks), count).prop_map(linked_up)
 }
 
-/// Two directories and files with two names, in one layer: so that links are met at all, in every stack that has it.
-pub(super) fn linked_base() -> impl Strategy<Value = Literal> {
-    let path = || vec(select(vec!["a", "b", "c"]), 1..=3).prop_map(|names| names.join("/"));
-    btree_map(path(), select(vec!["1", "2"]), 2..6).prop_map(|names| {
-        let mut first: BTreeMap<&str, String> = BTreeMap::new();
-        let mut literal = Literal::new();
-        for (path, text) in &names {
-            let path = format!("/{path}");
-            if above(&path).any(|dir| literal.contains_key(dir)) {
-                continue;
-            }
-            let say = match first.get(text) {
-                Some(file) => Say::Link(file.clone()),
-                None => Say::File((*text).into()),
-            };
-            first.entry(text).or_insert_with(|| path.clone());
-            literal.insert(path, say);
-        }
+/// The same, the last two with symbolic links anywhere, those below with leaves only.
+pub(super) fn stack_under_two(below: usize) -> impl Strategy<Value = Vec<Literal>> {
+    let below = vec(said(Symlinks::Leaves), 0..=below);
+    (below, vec(said(Symlinks::Anywhere), 2))
+        .prop_map(|(below, two)| linked_up([below, two].concat()))
+}
+
+type Said = (Symlinks, BTreeMap<String, Raw>);
+
+fn said(symlinks: Symlinks) -> impl Strategy<Value = Said> {
+    vec(raw(symlinks), 0..9).prop_map(move |said| (symlinks, said.into_iter().collect()))
+}
+
+fn linked_up(stack: Vec<Said>) -> Vec<Literal> {
+    let mut below = Model::default();
+    let valid = |said| {
+        let literal = link_up(&below, said);
+        lay(&mut below, &literal);
         literal
-    })
+    };
+    stack.into_iter().map(valid).collect()
 }
 
 /// Leaves out what a layer may not say, and gives each link a target.
-fn link_up(below: &Model, raw: BTreeMap<String, Raw>) -> Literal {
+fn link_up(below: &Model, (symlinks, raw): Said) -> Literal {
     let (mut literal, mut links) = (Literal::new(), Vec::new());
     for (path, raw) in raw {
-        let stops = |dir: &str| literal.get(dir).is_some_and(|say| !say.is_dir() && *say != Say::Whiteout);
+        let stops =
+            |dir: &str| literal.get(dir).is_some_and(|say| !say.is_dir() && *say != Say::Whiteout);
         match raw {
             Raw::Say(say) if say == Say::Whiteout || !above(&path).any(stops) => {
                 drop(literal.insert(path, say));
@@ -126,7 +119,9 @@ fn link_up(below: &Model, raw: BTreeMap<String, Raw>) -> Literal {
         let mut over = below.clone();
         lay(&mut over, &literal);
         let is_file = |(path, id): &(String, Id)| {
-            !over.at(*id).node.is_dir()
+            let node = &over.at(*id).node;
+            !node.is_dir()
+                && !(symlinks == Symlinks::Leaves && matches!(node, Node::Symlink(_)))
                 && !matches!(literal.get(path), Some(Say::Whiteout | Say::Link(_)))
         };
         let files: Vec<_> = over.paths().into_iter().filter(is_file).collect();
@@ -134,6 +129,14 @@ fn link_up(below: &Model, raw: BTreeMap<String, Raw>) -> Literal {
             continue;
         }
         let target = index.get(&files).0.clone();
+        // The object stands at the first of its names, so the ways to both must be what they are without it.
+        let models = [below, &over];
+        if models
+            .iter()
+            .any(|model| [&path, &target].iter().any(|path| leads_through_symlink(model, path)))
+        {
+            continue;
+        }
         let mut linked = literal.clone();
         linked.insert(path.clone(), Say::Link(target.clone()));
         if can_stand(&literal, &path, &target) && try_lay(&mut below.clone(), &linked) {
@@ -143,14 +146,27 @@ fn link_up(below: &Model, raw: BTreeMap<String, Raw>) -> Literal {
     literal
 }
 
-/// A link has nothing below it and nothing that is no directory above it, and is not on the way to its target.
+fn leads_through_symlink(model: &Model, path: &str) -> bool {
+    let is_symlink =
+        |dir| model.find(dir, false).is_ok_and(|id| matches!(model.at(id).node, Node::Symlink(_)));
+    above(path).any(is_symlink)
+}
+
+/// A link has nothing below it and nothing that is no directory above it, and no target is on the way to anything.
 fn can_stand(literal: &Literal, path: &str, target: &str) -> bool {
-    let below = format!("{path}/");
-    let is_free = |dir: &str| literal.get(dir).is_none_or(|say| say.is_dir() || *say == Say::Whiteout);
-    path != target
-        && !target.starts_with(&below)
-        && above(path).all(is_free)
-        && literal.keys().all(|other| !other.starts_with(&below))
+    let is_free =
+        |dir: &str| literal.get(dir).is_none_or(|say| say.is_dir() || *say == Say::Whiteout);
+    let is_above =
+        |dir: &str, path: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    let apart = |a: &str, b: &str| a != b && !is_above(a, b) && !is_above(b, a);
+    let others = literal.iter().all(|(other, say)| {
+        let link_is_apart = match say {
+            Say::Link(file) => !is_above(path, file) && !is_above(file, path),
+            _ => true,
+        };
+        link_is_apart && !is_above(path, other) && !is_above(target, other)
+    });
+    apart(path, target) && others && above(path).all(is_free) && above(target).all(is_free)
 }
 
 /// The directories above a path, from the one below the root down.

@@ -1,10 +1,13 @@
 //! Property tests.
 
 mod container;
+mod diff;
+mod layering;
 mod layers;
 mod model;
 mod ops;
 mod picture;
+mod squash;
 
 /// How many cases a test runs: `default`, or as many times more as `PROPTEST_CASES` is more than proptest's own 256.
 fn cases(default: u32) -> u32 {

@@ -374,7 +374,12 @@ impl Model {
         Ok(Vec::new())
     }
 
-    pub(super) fn set(&mut self, path: &str, follow: bool, set: impl FnOnce(&mut Object)) -> Answer {
+    pub(super) fn set(
+        &mut self,
+        path: &str,
+        follow: bool,
+        set: impl FnOnce(&mut Object),
+    ) -> Answer {
         let id = self.find(path, follow)?;
         set(self.edit(id));
         Ok(Vec::new())

@@ -184,9 +184,7 @@ pub(super) fn done(container: &Container, files: &mut Files, op: &Op) -> Result<
         Op::Chmod(path, mode) => set(path, Attrs::new().mode(*mode)),
         Op::Chown(path, id) => set(path, Attrs::new().uid(*id).gid(*id)),
         Op::Lchown(path, id) => container.set_symlink_attrs(path, Attrs::new().uid(*id).gid(*id)),
-        Op::SetModified(path, secs) => {
-            set(path, Attrs::new().modified(Timestamp::new(*secs, 0)))
-        }
+        Op::SetModified(path, secs) => set(path, Attrs::new().modified(Timestamp::new(*secs, 0))),
         Op::SetXattr(path, name, blob) => {
             container.set_xattr(path, name, blob.bytes(), XattrMode::Any)
         }
@@ -217,9 +215,9 @@ fn on_file(files: &Files, op: &Op) -> Result<Vec<u8>> {
         Op::WriteAt(slot, at, blob) => files.get(slot).map_or(Ok(Vec::new()), |file| {
             file.write_at(&blob.bytes(), *at as u64).map(|()| Vec::new())
         }),
-        Op::SetLen(slot, len) => files.get(slot).map_or(Ok(Vec::new()), |file| {
-            file.set_len(*len as u64).map(|()| Vec::new())
-        }),
+        Op::SetLen(slot, len) => files
+            .get(slot)
+            .map_or(Ok(Vec::new()), |file| file.set_len(*len as u64).map(|()| Vec::new())),
         Op::PunchHole(slot, at, len) => files.get(slot).map_or(Ok(Vec::new()), |file| {
             file.punch_hole(*at as u64, *len as u64).map(|()| Vec::new())
         }),
@@ -298,7 +296,13 @@ fn open(model: &mut Model, path: &str, how: How) -> Result<Id, model::Errno> {
     let spot = model.walk(path, how != How::CreateNew)?;
     match spot.found {
         Some(_) if how == How::CreateNew => Err(EEXIST),
-        Some(id) if model.at(id).node.is_dir() => if how.writes() { Err(EISDIR) } else { Ok(id) },
+        Some(id) if model.at(id).node.is_dir() => {
+            if how.writes() {
+                Err(EISDIR)
+            } else {
+                Ok(id)
+            }
+        }
         Some(id) => {
             model.file(id)?;
             if how == How::Truncate {

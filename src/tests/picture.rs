@@ -137,7 +137,9 @@ pub(super) fn assert_same(got: &Picture, expected: &Picture, context: &str) {
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
         .filter(|path| got.get(*path) != expected.get(*path))
-        .map(|path| format!("{path}\n  is        {:?}\n  should be {:?}", got.get(path), expected.get(path)))
+        .map(|path| {
+            format!("{path}\n  is        {:?}\n  should be {:?}", got.get(path), expected.get(path))
+        })
         .collect();
     assert!(faults.is_empty(), "{context}:\n{}", faults.join("\n"));
 }

@@ -1,0 +1,64 @@
+//! Two layers in one do what the two do.
+
+use proptest::prelude::*;
+
+use super::layers::{Literal, Say, Symlinks, above, image, layer, stack, stack_under_two};
+use super::picture::{assert_same, picture};
+use crate::{EntryKind, Error, ErrorKind, Layer, LayerEntry, View};
+
+/// The documented exceptions: a symbolic link on the way, a file from further below that was taken from its link, and
+/// a directory of unknown attributes that is left without what implied it.
+fn assert_excused(error: &Error, lower: &Literal, upper: &Literal) {
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    let path = error.path().to_str().unwrap().to_owned();
+    let is_link = |path: &str| matches!(lower.get(path), Some(Say::Symlink(_) | Say::Link(_)));
+    let leads_through_link = upper.contains_key(&path) && above(&path).any(is_link);
+    let lost_its_file = match lower.get(&path) {
+        Some(Say::Link(target)) => !lower.contains_key(target) || is_link(target),
+        _ => false,
+    };
+    let inside = format!("{path}/");
+    let implied =
+        !lower.contains_key(&path) && lower.keys().any(|other| other.starts_with(&inside));
+    assert!(leads_through_link || lost_its_file || implied, "no reason to refuse: {error}");
+}
+
+fn assert_squashed(below: &View, lower: &Layer, upper: &Layer, both: &Layer) {
+    // What a layer cannot be laid over, its squash need not be either.
+    let Ok(two_steps) = below.apply(lower).and_then(|view| view.apply(upper)) else { return };
+    let one_step = below.apply(both).unwrap();
+    assert_same(&picture(&one_step), &picture(&two_steps), "in one step");
+    assert_eq!(one_step.check(), Vec::<String>::new());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(super::cases(400)))]
+
+    #[test]
+    fn squash_of_two_layers_does_what_both_do(
+        layers in stack_under_two(2),
+        other in stack(0..=2, Symlinks::Leaves),
+    ) {
+        let [below @ .., lower, upper] = &layers[..] else { unreachable!() };
+        let (first, then) = (layer(lower), layer(upper));
+        match first.squash(&then) {
+            Ok(both) => {
+                assert_squashed(&image(below).view(), &first, &then, &both);
+                assert_squashed(&image(&other).view(), &first, &then, &both);
+            }
+            Err(error) => assert_excused(&error, lower, upper),
+        }
+    }
+
+    #[test]
+    fn squash_of_an_image_shows_the_same_and_is_one_layer(
+        layers in stack(0..=5, Symlinks::Anywhere),
+    ) {
+        let image = image(&layers);
+        let squashed = image.squash().unwrap();
+        assert_same(&picture(&squashed.view()), &picture(&image.view()), "squashed");
+        prop_assert_eq!(squashed.layers().len(), 1);
+        let whiteout = |entry: LayerEntry| entry.kind == EntryKind::Whiteout;
+        prop_assert!(!squashed.layers()[0].entries().any(whiteout), "over nothing");
+    }
+}
