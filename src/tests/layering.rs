@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::layers::{Literal, Say, Symlinks, above, image, stack};
+use super::layers::{Literal, Say, Symlinks, above, builder, hostile_stack, image, stack};
 use super::picture::{Shown, Text, What, assert_same, picture};
+use crate::{ErrorKind, Image, Layer};
 
 /// The layers in which a directory's children are looked for: these and no others show in it.
 type Merged = std::ops::Range<usize>;
@@ -106,5 +107,38 @@ proptest! {
         prop_assert_eq!(image.view().check(), Vec::<String>::new());
         let whole = image.container();
         prop_assert_eq!(whole.check(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn hostile_layers_are_refused_or_leave_a_sound_tree(layers in hostile_stack()) {
+        let mut view = Image::scratch().view();
+        for layer in layers.iter().filter_map(|literal| builder(literal).build().ok()) {
+            view = view.apply(&layer).unwrap_or(view);
+            prop_assert_eq!(view.check(), Vec::<String>::new());
+            picture(&view);
+        }
+    }
+}
+
+/// Found by `squash_of_an_image_shows_the_same_and_is_one_layer`: `b/a` is the root, so `b/a/b` replaced the directory
+/// `b`, while `apply` still had it open for `b/b`, and panicked.
+#[test]
+fn regression_entry_through_a_link_upwards_replaces_its_own_way() {
+    let lower = Layer::builder().symlink("..", "/b/a").build().unwrap();
+    let upper = Layer::from([("b/a/b", "1"), ("b/b", "2")]);
+    let view = Image::from_layers([lower, upper]).unwrap().view();
+    assert_eq!(view.read("/b/b").unwrap(), "2");
+    assert_eq!(view.check(), Vec::<String>::new());
+}
+
+/// Found by `container_does_what_the_model_does`: the way to the link's own name replaced the file that it names, and the
+/// name led to an object that was gone.
+#[test]
+fn regression_hard_link_below_its_own_target_is_refused() {
+    let base = Image::from_layers([Layer::from([("a", "1"), ("b/c", "2")])]).unwrap();
+    for (target, link) in [("/a", "/a/a"), ("/b/c", "/b")] {
+        let layer = Layer::builder().hard_link(target, link).build().unwrap();
+        let error = base.view().apply(&layer).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 
 use super::model::{Id, Model, Node, ROOT};
 use super::ops::target;
-use crate::{Attrs, Image, Layer, Timestamp};
+use crate::{Attrs, Image, Layer, LayerBuilder, Timestamp};
 
 /// What a layer says of each path, from the root down.
 pub(super) type Literal = BTreeMap<String, Say>;
@@ -37,6 +37,8 @@ pub(super) enum Symlinks {
     Anywhere,
     /// Only under names of their own, below which nothing lies.
     Leaves,
+    /// Also to directories that they lie in. What a layer has below one may replace it, or what is above it.
+    Hostile,
 }
 
 /// What is generated: a link names its target by a number, because what can be linked is known later.
@@ -66,8 +68,27 @@ fn raw(symlinks: Symlinks) -> impl Strategy<Value = (String, Raw)> {
         if symlinks == Symlinks::Leaves && matches!(raw, Raw::Say(Say::Symlink(_))) {
             *names.last_mut().unwrap() = "s";
         }
-        (format!("/{}", names.join("/")), raw)
+        let path = format!("/{}", names.join("/"));
+        match raw {
+            Raw::Say(Say::Symlink(target))
+                if symlinks != Symlinks::Hostile && leads_up(&path, &target) =>
+            {
+                (path, Raw::Say(Say::Fifo))
+            }
+            raw => (path, raw),
+        }
     })
+}
+
+/// Whether a symbolic link leads to a directory that it lies in: what a layer has below it may replace the link itself.
+fn leads_up(path: &str, target: &str) -> bool {
+    let mut names: Vec<&str> = path.split('/').skip(1).collect();
+    names.truncate(if target.starts_with('/') { 0 } else { names.len() - 1 });
+    for name in target.split('/').filter(|name| !name.is_empty()) {
+        if name == ".." { drop(names.pop()) } else { names.push(name) }
+    }
+    let inside = names.iter().map(|name| format!("/{name}")).collect::<String>() + "/";
+    format!("{path}/").starts_with(&inside)
 }
 
 /// Layers that can be laid over each other: every hard link names something.
@@ -101,6 +122,17 @@ fn linked_up(stack: Vec<Said>) -> Vec<Literal> {
     stack.into_iter().map(valid).collect()
 }
 
+/// Layers with links to anything and from anywhere: some are refused, some are strange.
+pub(super) fn hostile_stack() -> impl Strategy<Value = Vec<Literal>> {
+    let link = |raw| match raw {
+        Raw::Say(say) => say,
+        Raw::Link(index) => Say::Link((*index.get(&["/a", "/b/a", "/a/b/c", "/c/c"])).to_owned()),
+    };
+    let said = said(Symlinks::Hostile)
+        .prop_map(move |(_, said)| said.into_iter().map(|(path, raw)| (path, link(raw))).collect());
+    vec(said, 1..=3)
+}
+
 /// Leaves out what a layer may not say, and gives each link a target.
 fn link_up(below: &Model, (symlinks, raw): Said) -> Literal {
     let (mut literal, mut links) = (Literal::new(), Vec::new());
@@ -122,7 +154,10 @@ fn link_up(below: &Model, (symlinks, raw): Said) -> Literal {
             let node = &over.at(*id).node;
             !node.is_dir()
                 && !(symlinks == Symlinks::Leaves && matches!(node, Node::Symlink(_)))
-                && !matches!(literal.get(path), Some(Say::Whiteout | Say::Link(_)))
+                && !matches!(
+                    literal.get(path),
+                    Some(Say::Whiteout | Say::Link(_) | Say::Dir(_) | Say::Opaque(_))
+                )
         };
         let files: Vec<_> = over.paths().into_iter().filter(is_file).collect();
         if files.is_empty() {
@@ -176,8 +211,12 @@ pub(super) fn above(path: &str) -> impl Iterator<Item = &str> {
 
 /// The layer that a literal stands for.
 pub(super) fn layer(literal: &Literal) -> Layer {
+    builder(literal).build().unwrap()
+}
+
+pub(super) fn builder(literal: &Literal) -> LayerBuilder {
     let time = Attrs::new().modified(Timestamp::EPOCH);
-    let say = |builder: crate::LayerBuilder, (path, say): (&String, &Say)| match say {
+    let say = |builder: LayerBuilder, (path, say): (&String, &Say)| match say {
         Say::Whiteout => builder.whiteout(path),
         Say::File(text) => builder.file(path, text.clone()),
         Say::Dir(mode) => builder.dir(path).attrs(time.mode(*mode)),
@@ -186,7 +225,7 @@ pub(super) fn layer(literal: &Literal) -> Layer {
         Say::Fifo => builder.fifo(path),
         Say::Link(target) => builder.hard_link(target, path),
     };
-    literal.iter().fold(Layer::builder(), say).build().unwrap()
+    literal.iter().fold(Layer::builder(), say)
 }
 
 pub(super) fn image(stack: &[Literal]) -> Image {

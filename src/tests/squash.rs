@@ -62,3 +62,32 @@ proptest! {
         prop_assert!(!squashed.layers()[0].entries().any(whiteout), "over nothing");
     }
 }
+
+/// Found by `squash_of_two_layers_does_what_both_do`: a file of the upper layer stood beside what lay below it.
+#[test]
+fn regression_squash_of_a_file_over_an_implied_directory() {
+    let both = Layer::from([("b/a/a", "1")]).squash(&Layer::from([("b", "2")])).unwrap();
+    assert_eq!(both.len(), 1);
+}
+
+/// Found by the same: the whiteout of `b` hid that the lower layer makes `b` again, so that `b/a` stayed.
+#[test]
+fn regression_squash_of_a_whiteout_below_a_directory_made_again() {
+    let lower =
+        Layer::builder().whiteout("/b").file("/b/a", "1").file("/b/c", "1").build().unwrap();
+    let upper = Layer::builder().whiteout("/b/a").build().unwrap();
+    let view = Image::scratch().view().apply(&lower.squash(&upper).unwrap()).unwrap();
+    assert!(!view.exists("/b/a").unwrap());
+}
+
+/// Found by the same: nothing said any more that there is a directory `c`, whose attributes nobody can know here.
+#[test]
+fn regression_squash_that_loses_an_implied_directory_is_refused() {
+    let upper = Layer::builder().whiteout("/c/d").build().unwrap();
+    let error = Layer::from([("c/d", "1")]).squash(&upper).unwrap_err();
+    assert_eq!((error.kind(), error.path().to_str()), (ErrorKind::Unsupported, Some("/c")));
+    // Where nothing below can show, they are known.
+    let fresh = Layer::builder().whiteout("/c").file("/c/d", "1").build().unwrap();
+    let view = Image::scratch().view().apply(&fresh.squash(&upper).unwrap()).unwrap();
+    assert_eq!(view.metadata("/c").unwrap().mode(), 0o755);
+}
