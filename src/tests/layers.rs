@@ -85,7 +85,10 @@ fn leads_up(path: &str, target: &str) -> bool {
     let mut names: Vec<&str> = path.split('/').skip(1).collect();
     names.truncate(if target.starts_with('/') { 0 } else { names.len() - 1 });
     for name in target.split('/').filter(|name| !name.is_empty()) {
-        if name == ".." { drop(names.pop()) } else { names.push(name) }
+        match name {
+            ".." => names.truncate(names.len().saturating_sub(1)),
+            _ => names.push(name),
+        }
     }
     let inside = names.iter().map(|name| format!("/{name}")).collect::<String>() + "/";
     format!("{path}/").starts_with(&inside)

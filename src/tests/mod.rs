@@ -1,6 +1,7 @@
 //! Property tests.
 
 mod container;
+mod content;
 mod diff;
 mod layering;
 mod layers;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::layers::{Literal, Say, Symlinks, above, image, layer, stack, stack_under_two};
 use super::picture::{assert_same, picture};
-use crate::{EntryKind, Error, ErrorKind, Layer, LayerEntry, View};
+use crate::{EntryKind, Error, ErrorKind, Image, Layer, LayerEntry, View};
 
 /// The documented exceptions: a symbolic link on the way, a file from further below that was taken from its link, and
 /// a directory of unknown attributes that is left without what implied it.
