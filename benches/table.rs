@@ -1,6 +1,7 @@
 //! The whole table of `docs/performance.md`: every figure that the crate promises, measured in one run.
 //!
-//! `cargo bench --bench table`. Criterion has the single operations (`--bench lookup` and so on), but no ratios.
+//! `cargo bench --bench table`, or a part of it: `cargo bench --bench table -- lookup` (memory, overwrite, list, change,
+//! merge, commit, threads, state, diff). Criterion has the single operations (`--bench lookup` and so on), but no ratios.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 mod common;
@@ -23,21 +24,41 @@ fn main() {
     let mut table = Table::default();
     // Memory first: what was freed before would hide what is taken.
     table.head();
-    memory_of_idle(&mut table);
-    overwrite(&mut table);
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|name| name == part);
+    if wanted("memory") {
+        memory_of_idle(&mut table);
+    }
+    if wanted("overwrite") {
+        overwrite(&mut table);
+    }
     let paths = common::paths(FILES);
     let contents = common::contents(FILES);
     let image = common::image(&paths, &contents, 32);
-    let large = common::empty_files(MANY, 1);
-    lookups(&mut table, &paths, &contents);
-    listings(&mut table, &paths, &image);
-    changes(&mut table, &image);
-    states(&mut table, &large);
-    rename(&mut table, &image);
-    diffs(&mut table, &image, &large);
-    merge(&mut table, &paths, &contents);
-    commits(&mut table, &paths, &contents, &image);
-    threads(&mut table, &paths, &image);
+    if wanted("lookup") {
+        lookups(&mut table, &paths, &contents);
+    }
+    if wanted("list") {
+        listings(&mut table, &paths, &image);
+    }
+    if wanted("change") {
+        changes(&mut table, &image);
+        rename(&mut table, &image);
+    }
+    if wanted("merge") {
+        merge(&mut table, &paths, &contents);
+    }
+    if wanted("commit") {
+        commits(&mut table, &paths, &contents, &image);
+    }
+    if wanted("threads") {
+        threads(&mut table, &paths, &image);
+    }
+    if wanted("state") || wanted("diff") {
+        let large = common::empty_files(MANY, 1);
+        states(&mut table, &large);
+        diffs(&mut table, &image, &large);
+    }
     table.foot();
 }
 
