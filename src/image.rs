@@ -53,7 +53,7 @@ impl Image {
         let layers: Arc<[Layer]> = layers.into_iter().collect();
         let mut tree = Tree::empty();
         for layer in &*layers {
-            tree = layer::apply(&tree, layer)?;
+            tree = layer::apply(tree, layer)?;
         }
         Ok(Self { layers, tree: freeze(&tree)? })
     }
@@ -64,7 +64,7 @@ impl Image {
     ///
     /// As [`from_layers`](Self::from_layers).
     pub fn with_layer(&self, layer: Layer) -> Result<Self> {
-        let mut tree = layer::apply(&self.tree, &layer)?;
+        let mut tree = layer::apply(self.tree.clone(), &layer)?;
         let allowed = FREEZE_MIN.max((tree.base_len() / FREEZE_FRACTION) as usize);
         if tree.changed() > allowed {
             tree = freeze(&tree)?;

@@ -88,13 +88,15 @@ impl<'a> Space<'a> {
 
     /// The object that a path leads to.
     pub(crate) fn lookup(&self, path: &[u8], follow: Follow) -> Result<Place, Fault> {
-        if let Found::At(ino) = self.find(path.strip_prefix(b"/").unwrap_or(path))
-            && !path.is_empty()
-        {
-            let place = Place { mount: 0, ino };
-            if follow != Follow::Yes || !matches!(self.inode(place).node, Node::Symlink(_)) {
-                return Ok(place);
+        match self.find(path.strip_prefix(b"/").unwrap_or(path)) {
+            Found::At(ino) if !path.is_empty() => {
+                let place = Place { mount: 0, ino };
+                if follow != Follow::Yes || !matches!(self.inode(place).node, Node::Symlink(_)) {
+                    return Ok(place);
+                }
             }
+            Found::Missing => return Err(ErrorKind::NotFound.into()),
+            Found::At(_) | Found::Unknown => {}
         }
         self.walk(path, follow)?.existing(self)
     }

@@ -191,8 +191,7 @@ fn mount_point(world: &mut World, mounted: &[Mount], path: &[u8]) -> Result<Plac
 
 fn make_dir(world: &mut World, mounted: &[Mount], dir: Place, name: Name) -> Result<(), Fault> {
     let Some(volume) = dir.mount.checked_sub(1) else {
-        let ino = world.root.add(Inode::implied_dir());
-        world.root.bind(dir.ino, name, ino);
+        world.root.add(dir.ino, name, Inode::implied_dir());
         return Ok(());
     };
     if mounted[volume].read_only {

@@ -76,8 +76,7 @@ impl Change<'_> {
         let cost = self.live.state.cost(ino, &inode);
         self.limits.check(self.live.state.usage, cost)?;
         self.live.state.add(cost);
-        let ino = self.live.state.tree.add(inode);
-        self.live.state.tree.bind(dir, Name::clone(name), ino);
+        let ino = self.live.state.tree.add(dir, Name::clone(name), inode);
         self.touch_dir(dir);
         Ok(ino)
     }

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use super::inode::{Ino, Inode};
 
 /// Longer paths are found name by name, so that deep trees cost no more than their names.
-const INDEXED_PATH_MAX: usize = 512;
+pub(super) const INDEXED_PATH_MAX: usize = 512;
 
 /// An index into [`Base::entries`]: one name of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

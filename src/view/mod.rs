@@ -59,7 +59,7 @@ impl View {
     /// # Ok::<(), stratafs::Error>(())
     /// ```
     pub fn apply(&self, layer: &crate::Layer) -> Result<Self> {
-        Ok(Self::new(layer::apply(&self.tree, layer)?))
+        Ok(Self::new(layer::apply(self.tree.clone(), layer)?))
     }
 
     /// What turns this view into `newer`: `self.apply(diff.layer())` shows what `newer` shows.
