@@ -36,7 +36,7 @@ pub(crate) struct Space<'a> {
     pub(crate) creds: &'a Credentials,
 }
 
-static ROOT: Credentials = Credentials { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022 };
+pub(crate) static ROOT: Credentials = Credentials::ROOT;
 
 /// Whether a symbolic link at the end of the path is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

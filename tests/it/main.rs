@@ -4,6 +4,7 @@ mod bad_input;
 mod host;
 mod layers;
 mod posix;
+mod random;
 mod regressions;
 mod threads;
 mod tmpfs;
