@@ -149,8 +149,13 @@ impl Container {
             |change, spot| {
                 let name = spot.name(ErrorKind::IsADirectory)?;
                 let ino = spot.present()?;
-                if spot.dir_only && !change.get(Object::Named(ino))?.is_dir() {
-                    return Err(ErrorKind::NotADirectory.into());
+                if spot.dir_only {
+                    let is_dir = change.get(Object::Named(ino))?.is_dir();
+                    return Err(if is_dir {
+                        ErrorKind::IsADirectory.into()
+                    } else {
+                        ErrorKind::NotADirectory.into()
+                    });
                 }
                 change.unlink(spot.dir.ino, name, ino)
             },
@@ -333,14 +338,8 @@ impl Container {
     fn rename_with(&self, op: &'static str, from: &Path, to: &Path, taken: Taken) -> Result<()> {
         let (from, to) = (path::bytes(from), path::bytes(to));
         let find = |space: &Space<'_>| {
-            let old = Spot::find(space, from, Follow::Never)?;
-            let new = match Spot::find(space, to, Follow::Never) {
-                // A name is looked up, and found too long, only when the old one was found.
-                Err(Fault::Kind(ErrorKind::NameTooLong)) if old.found.is_none() => {
-                    return Err(ErrorKind::NotFound.into());
-                }
-                new => new?,
-            };
+            let old = Spot::find_unchecked(space, from)?;
+            let new = Spot::find_unchecked(space, to)?;
             if old.dir.mount != new.dir.mount {
                 return Err(ErrorKind::CrossesDevices.into());
             }
@@ -556,7 +555,9 @@ fn rename(change: &mut Change<'_>, old: &Spot, new: &Spot, taken: Taken) -> Resu
     let refused =
         if taken == Taken::Refuse { ErrorKind::AlreadyExists } else { ErrorKind::ResourceBusy };
     let new_name = new.name(refused)?;
+    path::check_name(old_name)?;
     let old_ino = old.present()?;
+    path::check_name(new_name)?;
     let new_ino = match new.found {
         Some(_) if taken == Taken::Refuse => return Err(ErrorKind::AlreadyExists.into()),
         None if taken == Taken::Exchange => return Err(ErrorKind::NotFound.into()),

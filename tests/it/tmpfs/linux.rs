@@ -71,12 +71,14 @@ pub(super) struct Who {
 pub(super) struct Linux {
     who: Who,
     slots: [Option<OwnedFd>; SLOTS],
+    /// Which slots hold a file that never had a name.
+    unnamed: [bool; SLOTS],
 }
 
 impl Linux {
     pub(super) fn new(who: Who) -> Self {
         rustix::process::umask(Mode::from_raw_mode(who.umask));
-        Self { who, slots: [const { None }; SLOTS] }
+        Self { who, slots: [const { None }; SLOTS], unnamed: [false; SLOTS] }
     }
 
     /// Runs an operation as whom it is to be run.
@@ -84,6 +86,11 @@ impl Linux {
         self.become_user()?;
         let answer = self.run_here(op);
         become_root()?;
+        match op {
+            Op::Open { slot, flags, .. } if answer.is_ok() => self.unnamed[*slot] = flags.temporary,
+            Op::LinkFile { slot, .. } if answer.is_ok() => self.unnamed[*slot] = false,
+            _ => {}
+        }
         Self::without_devices(op, answer)
     }
 
@@ -114,12 +121,22 @@ impl Linux {
         }
     }
 
-    /// Whether `fs.protected_hardlinks` may refuse this link, which is a rule of a machine's administrator and not of the
-    /// filesystem: a user's link to a file of somebody else.
-    pub(super) fn is_protected(&self, op: &Op) -> bool {
-        let Op::HardLink { from, .. } = op else { return false };
-        let stat = fs::statat(CWD, from, AtFlags::SYMLINK_NOFOLLOW);
-        self.who.uid != 0 && stat.is_ok_and(|stat| stat.st_uid != self.who.uid)
+    /// Whether an operation is left out, because Linux refuses it for a reason that is not the filesystem's (a user's link
+    /// to somebody else's file, `fs.protected_hardlinks`; linking an open file without a capability), or because stratafs
+    /// does more by decision (it gives a name to a file that lost its last one).
+    pub(super) fn is_left_out(&self, op: &Op) -> bool {
+        let is_user = self.who.uid != 0;
+        match op {
+            Op::HardLink { from, .. } => {
+                let stat = fs::statat(CWD, from, AtFlags::SYMLINK_NOFOLLOW);
+                is_user && stat.is_ok_and(|stat| stat.st_uid != self.who.uid)
+            }
+            Op::LinkFile { slot, .. } => {
+                let stat = self.slot(*slot).and_then(fs::fstat);
+                is_user || stat.is_ok_and(|stat| stat.st_nlink == 0) && !self.unnamed[*slot]
+            }
+            _ => false,
+        }
     }
 
     fn slot(&self, slot: usize) -> Result<&OwnedFd> {
@@ -397,14 +414,15 @@ fn seek(file: &OwnedFd, to: SeekFrom) -> Result<Answer> {
     fs::seek(file, to).map(Answer::Count)
 }
 
-/// Asks again until nothing more is copied: one call may copy less than asked.
+/// Asks again until all is copied that was there at first: one call may copy less than asked.
 fn copy(from: &OwnedFd, mut at: u64, to: &OwnedFd, mut to_at: u64, len: u64) -> Result<Answer> {
+    let there = (fs::fstat(from)?.st_size as u64).saturating_sub(at);
     let mut sum = 0;
     loop {
         let copied =
             fs::copy_file_range(from, Some(&mut at), to, Some(&mut to_at), (len - sum) as usize)?;
         sum += copied as u64;
-        if copied == 0 || sum == len {
+        if copied == 0 || sum >= len.min(there) {
             return Ok(Answer::Count(sum));
         }
     }
