@@ -252,7 +252,7 @@ impl Container {
     ///
     /// # Errors
     ///
-    /// As [`create_dir`](Self::create_dir); `NotPermitted` to all but root.
+    /// As [`create_dir`](Self::create_dir); `NotPermitted` to all but root, unless it is 0:0.
     pub fn create_char_device(
         &self,
         path: impl AsRef<Path>,
@@ -283,7 +283,12 @@ impl Container {
 
     /// Makes anything but a directory.
     fn make(&self, path: &[u8], node: &Node, mode: u32) -> Result<(), Fault> {
-        let device = matches!(node, Node::CharDevice(_) | Node::BlockDevice(_));
+        // mknod(2) asks for no privilege to make the device 0:0, which leads to no driver.
+        let device = match node {
+            Node::CharDevice(device) => *device != Device::default(),
+            Node::BlockDevice(_) => true,
+            _ => false,
+        };
         self.change(
             Pass::Change,
             |space| dir_of(space, path),

@@ -328,6 +328,8 @@ impl Ops {
                 let id = |random: &mut Random| random.pick_number(&[None, Some(0), Some(1000)]);
                 let uid = id(&mut self.random);
                 let gid = self.random.pick_number(&[None, Some(0), Some(1000), Some(2000)]);
+                // chown(2) of nothing clears setuid, an empty `Attrs` changes nothing.
+                let uid = uid.or(if gid.is_none() { Some(1000) } else { None });
                 Op::Chown { on, uid, gid }
             }
             3 => {
