@@ -96,7 +96,7 @@ pub(super) fn flatten(view: &View) -> Result<()> {
     for entry in entries.iter().rev() {
         set_times(&entry.path(), &entry.metadata())?;
     }
-    Ok(())
+    set_times(Path::new("/"), &view.metadata("/").expect("because every view has a root"))
 }
 
 fn make(view: &View, path: &Path, metadata: &Metadata) -> Result<()> {
