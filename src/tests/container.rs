@@ -33,6 +33,18 @@ impl Pair {
         Self { container, files, model, handles, clock, numbers: BTreeMap::new() }
     }
 
+    /// Another container at the same moment, by the same clock.
+    pub(super) fn with(
+        &self,
+        container: Container,
+        model: Model,
+        files: Files,
+        handles: Handles,
+    ) -> Self {
+        let (clock, numbers) = (Arc::clone(&self.clock), self.numbers.clone());
+        Self { container, files, model, handles, clock, numbers }
+    }
+
     /// Does one thing to both and compares everything.
     pub(super) fn step(&mut self, op: &Op) {
         self.clock.advance(1_000_000_000);

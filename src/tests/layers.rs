@@ -167,12 +167,11 @@ fn link_up(below: &Model, (symlinks, raw): Said) -> Literal {
             continue;
         }
         let target = index.get(&files).0.clone();
-        // The object stands at the first of its names, so the ways to both must be what they are without it.
-        let models = [below, &over];
-        if models
-            .iter()
-            .any(|model| [&path, &target].iter().any(|path| leads_through_symlink(model, path)))
-        {
+        // The object stands at the first of its names, so all ways must be what they are without it.
+        let crooked = |path: &String| {
+            leads_through_symlink(below, path) || leads_through_symlink(&over, path)
+        };
+        if literal.keys().chain([&path, &target]).any(crooked) {
             continue;
         }
         let mut linked = literal.clone();
