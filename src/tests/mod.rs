@@ -3,8 +3,10 @@
 mod container;
 mod content;
 mod diff;
+mod handles;
 mod layering;
 mod layers;
+mod limits;
 mod model;
 mod ops;
 mod picture;

@@ -142,7 +142,7 @@ fn attributes() -> impl Strategy<Value = Op> {
 }
 
 /// Handles: they outlive names, and change what they were opened on, wherever it is now.
-fn handles() -> impl Strategy<Value = Op> {
+pub(super) fn handles() -> impl Strategy<Value = Op> {
     let how = select(vec![How::Read, How::ReadWrite, How::Truncate, How::Append, How::CreateNew]);
     prop_oneof![
         4 => (slot(), path(), how).prop_map(|(slot, path, how)| Op::Open(slot, path, how)),
@@ -204,7 +204,7 @@ pub(super) fn done(container: &Container, files: &mut Files, op: &Op) -> Result<
     .map(|()| Vec::new())
 }
 
-fn on_file(files: &Files, op: &Op) -> Result<Vec<u8>> {
+pub(super) fn on_file(files: &Files, op: &Op) -> Result<Vec<u8>> {
     match op {
         Op::ReadAt(slot, at, len) => files.get(slot).map_or(Ok(Vec::new()), |file| {
             let mut buf = vec![0; *len];
@@ -318,7 +318,7 @@ fn open(model: &mut Model, path: &str, how: How) -> Result<Id, model::Errno> {
     }
 }
 
-fn imagine_file(model: &mut Model, id: Id, how: How, op: &Op) -> Answer {
+pub(super) fn imagine_file(model: &mut Model, id: Id, how: How, op: &Op) -> Answer {
     match op {
         Op::LinkFile(_, path) => return model.link(id, path),
         Op::ReadAt(..) if !how.reads() => return Err(EBADF),
