@@ -1,14 +1,12 @@
 //! Open files outlive their names, the state that they were opened in, and their container.
 
-use std::collections::BTreeMap;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::container::Pair;
 use super::layers::{Symlinks, stack};
 use super::ops::{Op, handles, imagine_file, on_file, op};
-use crate::{Container, ErrorKind, File, Image, Layer, OpenOptions, Usage};
+use crate::{Container, ErrorKind, File, Image, Layer, OpenOptions, Snapshot, Usage};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(super::cases(150)))]
@@ -42,20 +40,18 @@ fn open(container: &Container) -> File {
 }
 
 /// Every way to take the name from an open file, of a layer and of the container.
+const WAYS: [(&str, fn(&Container, &Snapshot)); 4] = [
+    ("unlink", |container, _| container.remove_file("/f").unwrap()),
+    ("rename over", |container, _| container.rename("/g", "/f").unwrap()),
+    ("reset", |container, _| container.reset()),
+    ("restore", |container, start| container.restore(start).unwrap()),
+];
+
 #[test]
 fn file_is_kept_and_given_back_at_the_last_close() {
     let image = Image::from_layers([Layer::from([("f", "lower"), ("g", "g")])]).unwrap();
     let start = image.container().snapshot();
-    let ways: BTreeMap<&str, Box<dyn Fn(&Container)>> = BTreeMap::from([
-        (
-            "unlink",
-            Box::new(|container: &Container| container.remove_file("/f").unwrap()) as Box<_>,
-        ),
-        ("rename over", Box::new(|container: &Container| container.rename("/g", "/f").unwrap())),
-        ("reset", Box::new(Container::reset)),
-        ("restore", Box::new(move |container: &Container| container.restore(&start).unwrap())),
-    ]);
-    for (way, act) in &ways {
+    for (way, act) in WAYS {
         for own in [false, true] {
             let container = image.container();
             if own {
@@ -64,7 +60,7 @@ fn file_is_kept_and_given_back_at_the_last_close() {
             let (file, other) = (open(&container), open(&container));
             let third = other.duplicate();
             let metadata = file.metadata().unwrap();
-            act(&container);
+            act(&container, &start);
             assert_eq!(file.metadata().unwrap().ino(), metadata.ino(), "{way}");
             assert_eq!(file.metadata().unwrap().nlink(), 0, "{way}");
             assert_eq!(read(&other), if own { "own" } else { "lower" }, "{way}");
