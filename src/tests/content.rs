@@ -199,3 +199,13 @@ proptest! {
         }
     }
 }
+
+/// Found by `content_is_its_bytes`: at the limit, a hole was refused that gives back more than it takes.
+#[test]
+fn regression_hole_that_frees_more_than_it_costs_is_free() {
+    let mut content = Content::lower(vec![b'l'; 2 * CHUNK as usize].into());
+    content.write(0, &vec![b'o'; CHUNK as usize].into()).unwrap();
+    assert_eq!(content.punch_cost(0, CHUNK + 1), 0, "one chunk goes, one becomes its own");
+    content.punch_hole(0, CHUNK + 1).unwrap();
+    assert_eq!(content.own_bytes(), CHUNK);
+}

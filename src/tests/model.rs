@@ -192,14 +192,25 @@ impl Model {
         self.edit(id).modified = self.now;
     }
 
-    pub(super) fn create(&mut self, (dir, name): (Id, String), node: Node, mut mode: u32) -> Id {
-        let (setgid, gid) = (self.at(dir).mode & 0o2000, self.at(dir).gid);
-        if node.is_dir() {
-            mode |= setgid;
-        }
-        let id = self.add(node, mode, if setgid > 0 { gid } else { 0 });
+    pub(super) fn create(&mut self, (dir, name): (Id, String), node: Node, mode: u32) -> Id {
+        let id = self.add_in(dir, node, mode);
         self.bind(dir, name, id);
         id
+    }
+
+    pub(super) fn create_unnamed(&mut self, dir: Id) -> Result<Id, Errno> {
+        if !self.at(dir).node.is_dir() {
+            return Err(ENOTDIR);
+        }
+        Ok(self.add_in(dir, Node::File(Vec::new()), 0o644))
+    }
+
+    /// What is made in a setgid directory has its group, and directories are setgid, too.
+    fn add_in(&mut self, dir: Id, node: Node, mode: u32) -> Id {
+        let Object { mode: above, gid, .. } = *self.at(dir);
+        let setgid = above & 0o2000;
+        let inherited = if node.is_dir() { setgid } else { 0 };
+        self.add(node, mode | inherited, if setgid > 0 { gid } else { 0 })
     }
 
     fn bind(&mut self, dir: Id, name: String, id: Id) {
