@@ -45,6 +45,12 @@ impl Pair {
         Self { container, files, model, handles, clock, numbers }
     }
 
+    pub(super) fn steps(&mut self, ops: &[Op]) {
+        for op in ops {
+            self.step(op);
+        }
+    }
+
     /// Does one thing to both and compares everything.
     pub(super) fn step(&mut self, op: &Op) {
         self.clock.advance(1_000_000_000);
@@ -103,7 +109,9 @@ pub(super) fn ran(image: &Image, ops: &[Op]) -> Container {
     let clock = Arc::new(ManualClock::new(Timestamp::new(1000, 0)));
     let container = image.build_container().clock(clock).build().unwrap();
     let mut files = Files::new();
-    ops.iter().for_each(|op| drop(act(&container, &mut files, op)));
+    for op in ops {
+        drop(act(&container, &mut files, op));
+    }
     container
 }
 
@@ -117,7 +125,7 @@ proptest! {
     ) {
         let mut pair = Pair::over(&layers);
         pair.compare("before anything");
-        ops.iter().for_each(|op| pair.step(op));
+        pair.steps(&ops);
         pair.close();
     }
 }

@@ -18,7 +18,7 @@ proptest! {
         after in vec(handles(), 1..20),
     ) {
         let mut pair = Pair::over(&layers);
-        before.iter().for_each(|op| pair.step(op));
+        pair.steps(&before);
         let Pair { container, files, mut model, handles, .. } = pair;
         drop(container);
         for op in &after {
@@ -39,8 +39,10 @@ fn open(container: &Container) -> File {
     container.open_with("/f", OpenOptions::new().read(true).write(true)).unwrap()
 }
 
+type Way = fn(&Container, &Snapshot);
+
 /// Every way to take the name from an open file, of a layer and of the container.
-const WAYS: [(&str, fn(&Container, &Snapshot)); 4] = [
+const WAYS: [(&str, Way); 4] = [
     ("unlink", |container, _| container.remove_file("/f").unwrap()),
     ("rename over", |container, _| container.rename("/g", "/f").unwrap()),
     ("reset", |container, _| container.reset()),

@@ -60,7 +60,7 @@ proptest! {
         there in ops(),
     ) {
         let mut pair = Pair::over(&literals);
-        before.iter().for_each(|op| pair.step(op));
+        pair.steps(&before);
         let mut twin = pair.fork();
         twin.compare("a fork");
         for (here, there) in here.iter().zip(&there) {
@@ -81,16 +81,16 @@ proptest! {
         let mut pair = Pair::over(&literals);
         let first = pair.model.clone();
         let origin = stats(&pair.container.view());
-        before.iter().for_each(|op| pair.step(op));
+        pair.steps(&before);
         let saved = (pair.model.clone(), stats(&pair.container.view()));
         let snapshot = pair.container.snapshot();
-        after.iter().for_each(|op| pair.step(op));
+        pair.steps(&after);
         pair.container.restore(&snapshot).unwrap();
         pair.go_back(&saved.0);
         pair.compare("after restore");
         prop_assert_eq!(&stats(&pair.container.view()), &saved.1);
         // It goes on from there, with what was open before.
-        then.iter().for_each(|op| pair.step(op));
+        pair.steps(&then);
         pair.container.reset();
         pair.go_back(&first);
         pair.compare("after reset");
@@ -111,15 +111,18 @@ proptest! {
         then in ops(),
     ) {
         let mut pair = Pair::over(&literals);
-        before.iter().for_each(|op| pair.step(op));
+        pair.steps(&before);
         let was = (stats(&pair.container.view()), pair.container.usage());
         // What it opens and closes is not taken back: it works with handles of its own, and those from before.
         let mut files = Files::new();
         let kept = undone.iter().filter(|op| !matches!(op, Op::Open(..) | Op::Close(_)));
-        let ops: Vec<&Op> = kept.collect();
         let result: Result<(), Error> = pair.container.transaction(|container| {
-            undone.iter().for_each(|op| drop(act(container, &mut files, op)));
-            ops.iter().for_each(|op| drop(act(container, &mut pair.files, op)));
+            for op in &undone {
+                drop(act(container, &mut files, op));
+            }
+            for op in kept {
+                drop(act(container, &mut pair.files, op));
+            }
             assert_eq!(container.check(), Vec::<String>::new(), "in a transaction");
             Err(give_up())
         });
@@ -127,7 +130,7 @@ proptest! {
         prop_assert_eq!((stats(&pair.container.view()), pair.container.usage()), was);
         pair.compare("rolled back");
         drop(files);
-        then.iter().for_each(|op| pair.step(op));
+        pair.steps(&then);
         pair.close();
     }
 
@@ -138,13 +141,13 @@ proptest! {
         inside in ops(),
     ) {
         let mut pair = Pair::over(&literals);
-        before.iter().for_each(|op| pair.step(op));
+        pair.steps(&before);
         let container = pair.container.as_user(crate::Credentials::root());
         let untouched = container.view();
         let seen = container.transaction(|same| {
             // Nobody else may see a step of it.
             let elsewhere = std::thread::scope(|scope| {
-                inside.iter().for_each(|op| pair.step(op));
+                pair.steps(&inside);
                 scope.spawn(|| picture(&same.view())).join().unwrap()
             });
             Ok::<_, Error>(elsewhere)
