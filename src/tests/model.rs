@@ -19,6 +19,7 @@ pub(super) const EINVAL: Errno = 22;
 pub(super) const ENOTEMPTY: Errno = 39;
 pub(super) const ELOOP: Errno = 40;
 pub(super) const ENODATA: Errno = 61;
+pub(super) const ESTALE: Errno = 116;
 
 #[derive(Clone, Debug)]
 pub(super) struct Model {
@@ -26,6 +27,8 @@ pub(super) struct Model {
     pub(super) next: Id,
     /// Seconds since 1970.
     pub(super) now: i64,
+    /// Objects that only handles keep after the container went back, and which ones they were.
+    pub(super) left_behind: BTreeMap<Id, Id>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +78,8 @@ impl Spot {
 
 impl Default for Model {
     fn default() -> Self {
-        let mut model = Self { objects: BTreeMap::new(), next: ROOT, now: 0 };
+        let mut model =
+            Self { objects: BTreeMap::new(), next: ROOT, now: 0, left_behind: BTreeMap::new() };
         model.add(Node::Dir(BTreeMap::new()), 0o755, 0);
         model
     }
@@ -281,6 +285,11 @@ impl Model {
         let (dir, name) = self.walk(to, false)?.free()?;
         if self.at(id).node.is_dir() {
             return Err(EPERM);
+        }
+        let was = |id: Id| self.left_behind.get(&id).copied().unwrap_or(id);
+        let is_back = |(_, other): &(String, Id)| was(*other) == was(id);
+        if self.nlink(id) == 0 && self.paths().iter().any(is_back) {
+            return Err(ESTALE);
         }
         self.bind(dir, name, id);
         Ok(Vec::new())

@@ -159,6 +159,25 @@ proptest! {
     }
 }
 
+/// Found by `restore_and_reset_go_back_to_exactly_what_was`: the file that the handle kept took the number, and so the
+/// place, of the one that was restored.
+#[test]
+fn regression_link_of_a_file_that_was_left_behind_is_refused() {
+    let container = Image::scratch().container();
+    container.write("/a", "then").unwrap();
+    let (file, save) = (container.open("/a").unwrap(), container.snapshot());
+    container.write("/a", "now").unwrap();
+    container.restore(&save).unwrap();
+    assert_eq!(container.link_file(&file, "/b").unwrap_err().kind(), ErrorKind::StaleHandle);
+    assert_eq!(container.read("/a").unwrap(), "then");
+    assert_eq!(container.check(), Vec::<String>::new());
+    // Where its number is free it can have a name again.
+    container.remove_file("/a").unwrap();
+    container.link_file(&file, "/b").unwrap();
+    assert_eq!(container.read("/b").unwrap(), "now");
+    assert_eq!(container.check(), Vec::<String>::new());
+}
+
 impl Pair {
     /// A fork of both; what is open stays with the first.
     fn fork(&self) -> Self {
@@ -170,12 +189,15 @@ impl Pair {
     fn go_back(&mut self, saved: &super::model::Model) {
         let now = std::mem::replace(&mut self.model, saved.clone());
         (self.model.next, self.model.now) = (now.next, now.now);
+        self.model.left_behind = now.left_behind.clone();
         let mut moved = std::collections::BTreeMap::new();
         for (id, _) in self.handles.values_mut() {
             *id = *moved.entry(*id).or_insert_with(|| {
                 let orphan = self.model.next;
                 self.model.next += 1;
                 self.model.objects.insert(orphan, now.at(*id).clone());
+                let was = now.left_behind.get(id).copied().unwrap_or(*id);
+                self.model.left_behind.insert(orphan, was);
                 orphan
             });
         }
