@@ -112,7 +112,7 @@ proptest! {
     ) {
         let mut pair = Pair::over(&literals);
         pair.steps(&before);
-        let was = (stats(&pair.container.view()), pair.container.usage());
+        let was = (stats(&pair.container.view()), pair.container.snapshot().usage());
         // What it opens and closes is not taken back: it works with handles of its own, and those from before.
         let mut files = Files::new();
         let kept = undone.iter().filter(|op| !matches!(op, Op::Open(..) | Op::Close(_)));
@@ -124,12 +124,24 @@ proptest! {
                 drop(act(container, &mut pair.files, op));
             }
             assert_eq!(container.check(), Vec::<String>::new(), "in a transaction");
+            // What is closed stays closed.
+            drop(pair.files.remove(&0));
             Err(give_up())
         });
+        pair.handles.remove(&0);
         prop_assert_eq!(result.unwrap_err().kind(), ErrorKind::NotFound);
-        prop_assert_eq!((stats(&pair.container.view()), pair.container.usage()), was);
+        prop_assert_eq!(&stats(&pair.container.view()), &was.0);
         pair.compare("rolled back");
+        for file in files.values() {
+            // What was there before is as it was; what it made is gone.
+            match file.metadata() {
+                Ok(metadata) => prop_assert!(was.0.values().any(|other| *other == metadata)),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::StaleHandle),
+            }
+        }
         drop(files);
+        prop_assert_eq!(pair.container.snapshot().usage(), was.1);
+        pair.compare("closed");
         pair.steps(&then);
         pair.close();
     }
