@@ -202,6 +202,12 @@ impl Change<'_> {
         if inode.nlink == u32::MAX {
             return Err(ErrorKind::TooManyLinks.into());
         }
+        if self.live.state.has_successor(object) {
+            return Err(Fault::rule(
+                ErrorKind::StaleHandle,
+                "the container went back, and the file has a name as it was then",
+            ));
+        }
         let ino = match object {
             Object::Open(id, ino) => self.live.adopt(id).unwrap_or(ino),
             Object::Named(ino) => ino,

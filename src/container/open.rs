@@ -271,7 +271,9 @@ impl Container {
     ///
     /// # Errors
     ///
-    /// As [`hard_link`](Self::hard_link); `CrossesDevices` if the file is of another container or volume.
+    /// - As [`hard_link`](Self::hard_link); `CrossesDevices` if the file is of another container or volume.
+    /// - `StaleHandle`: the container went back to a state in which the file has a name. The handle keeps the file as it
+    ///   was before that; both at once would be two files of one inode number.
     ///
     /// # Examples
     ///

@@ -228,10 +228,15 @@ impl Chunks {
     pub(super) fn punch_cost(&self, offset: u64, len: u64) -> u64 {
         let own = |index| self.own.get(&index).map_or(0, Chunk::len);
         let len = len.min(self.len.saturating_sub(offset));
-        self.pieces_with_data(offset, len)
-            .filter(|piece| self.is_zeroed_in_part(piece))
-            .map(|piece| self.data_len(piece.index) - own(piece.index))
-            .sum()
+        let (mut added, mut freed) = (0, 0);
+        for piece in self.pieces_with_data(offset, len) {
+            if self.is_zeroed_in_part(&piece) {
+                added += self.data_len(piece.index) - own(piece.index);
+            } else if piece.from == 0 {
+                freed += own(piece.index);
+            }
+        }
+        added.saturating_sub(freed)
     }
 
     pub(super) fn punch_hole(&mut self, offset: u64, len: u64) -> io::Result<()> {
