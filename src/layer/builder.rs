@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Entry, Layer, What, refuse};
-use crate::attr::{Attrs, Device, Time, Timestamp};
+use crate::attr::{Attrs, Device, Times, Timestamp};
 use crate::content::{Content, Source};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
@@ -123,9 +123,7 @@ impl LayerBuilder {
             inode.gid = attrs.gid.unwrap_or(inode.gid);
             if let Some(time) = attrs.modified {
                 let time = time.or(Timestamp::EPOCH);
-                [Time::Accessed, Time::Modified, Time::Changed]
-                    .into_iter()
-                    .for_each(|which| inode.times.set(which, time));
+                inode.times = Times::all(time);
             }
         }
         self

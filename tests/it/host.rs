@@ -1,5 +1,10 @@
 //! `host::import`: a real directory becomes a layer, and nothing else does.
 #![cfg(all(feature = "host", unix))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why it is skipped"
+)]
 
 use std::fs;
 use std::io;
@@ -22,6 +27,15 @@ fn view(layer: Layer) -> View {
     let view = Image::from_layers([layer]).unwrap().view();
     assert_eq!(view.check(), Vec::<String>::new());
     view
+}
+
+/// Tells another thread to stop when dropped, so that a test that fails does not wait for it for ever.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Whether this test runs with all rights; if not, says that it is skipped.
@@ -138,7 +152,7 @@ fn assert_same_tree(host: &Path, view: &View) {
     faults.extend(
         ours.iter()
             .filter(|path| !theirs.contains(*path))
-            .map(|path| format!("{path:?}: only here")),
+            .map(|path| format!("{}: only here", path.display())),
     );
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
 }
@@ -345,6 +359,7 @@ fn a_directory_that_is_swapped_for_a_link_never_leads_out() {
     }
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _stop = Stop(&stop);
         scope.spawn(|| {
             let (real, link) = (dir.path().join("b"), dir.path().join("b.link"));
             symlink(outside.path().join("b"), &link).unwrap();
@@ -371,7 +386,6 @@ fn a_directory_that_is_swapped_for_a_link_never_leads_out() {
             }
             seen[usize::from(image.symlink_metadata("/b").is_ok_and(|b| b.is_symlink()))] += 1;
         }
-        stop.store(true, Ordering::Relaxed);
         println!("seen as a directory {} times, as a link {} times", seen[0], seen[1]);
     });
 }
@@ -455,6 +469,7 @@ fn a_file_that_grows_meanwhile_is_whole_or_reported_with_its_other_names() {
     fs::hard_link(dir.path().join("log"), dir.path().join("log too")).unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _stop = Stop(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 io::Write::write_all(&mut &file, &[b'x'; 4096]).unwrap();
@@ -470,7 +485,6 @@ fn a_file_that_grows_meanwhile_is_whole_or_reported_with_its_other_names() {
             let names = view(imported.layer).read_dir("/").unwrap().len();
             assert_eq!(names + imported.unreadable.len(), 2, "{:?}", imported.unreadable);
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }
 
