@@ -11,7 +11,7 @@ use super::readers::{Outcome, Shared, read_while};
 use super::walker::{Found, State, Walker};
 use super::{OP, host_path};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::layer::{Entry, Layer, LayerBuilder, What};
+use crate::layer::{Entry, Layer, What};
 use crate::path;
 use crate::tree::Node;
 
@@ -191,7 +191,7 @@ impl<'a> ImportOptions<'a> {
         if !rules.collect_unreadable && !unreadable.is_empty() {
             return Err(unreadable.swap_remove(0));
         }
-        Ok(Imported { layer: build(entries)?, unreadable })
+        Ok(Imported { layer: Layer::from_entries(entries)?, unreadable })
     }
 }
 
@@ -228,12 +228,6 @@ fn settle(found: Found, mut outcomes: Vec<Outcome>, root: &[u8]) -> Found {
         });
     }
     Found { entries, unreadable }
-}
-
-fn build(entries: Vec<Entry>) -> Result<Layer> {
-    let add =
-        |layer: LayerBuilder, Entry { path, what }| layer.entry(&path::to_path_buf(&path), what);
-    entries.into_iter().fold(Layer::builder(), add).build()
 }
 
 impl fmt::Debug for ImportOptions<'_> {
