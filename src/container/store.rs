@@ -48,6 +48,12 @@ impl Store {
         }
     }
 
+    /// Whether the state is the one that the store was made with, for this thread too: no change was ever finished, and
+    /// none of a transaction of this thread is to be seen.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.version.load(Ordering::Acquire) == 0 && !self.is_in_transaction()
+    }
+
     /// Looks at the present state: the one after every change that was finished before the call.
     pub(super) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         if self.is_in_transaction() {
