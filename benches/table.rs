@@ -56,9 +56,14 @@ fn main() {
     if wanted("threads") {
         threads(&mut table, &paths, &image);
     }
-    if wanted("state") || wanted("diff") {
-        let large = common::empty_files(MANY, 1);
+    if !wanted("state") && !wanted("diff") {
+        return;
+    }
+    let large = common::empty_files(MANY, 1);
+    if wanted("state") {
         states(&mut table, &large);
+    }
+    if wanted("diff") {
         diffs(&mut table, &image, &large);
     }
     table.foot();
@@ -412,7 +417,7 @@ fn diffs(table: &mut Table, image: &Image, large: &Image) {
     let diff = |container: &Container| {
         time(20, || (0..20).for_each(|_| drop(black_box(container.diff()))))
     };
-    let times = rounds(50, [&mut || diff(&few), &mut || diff(&many)]);
+    let times = rounds(100, [&mut || diff(&few), &mut || diff(&many)]);
     table.row(
         "diff after 100 changes in 100,000 files",
         Must::AtMost(50.0),

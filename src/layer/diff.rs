@@ -3,7 +3,7 @@
 //! The result depends on what the two show and on nothing else, so the same two states give the same layer, whatever
 //! happened between them. Trees over one base are compared where they differ only.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -127,42 +127,21 @@ impl fmt::Debug for Diff {
 /// Compared are names, types, modes, owners, the time of modification, attributes, targets, device numbers, bytes, and
 /// which names are links of one file.
 pub(crate) fn diff(old: &Tree, new: &Tree) -> Result<Diff> {
-    let mut differ = Differ { old, new, found: BTreeMap::new(), linked: HashSet::new() };
+    let mut differ = Differ { old, new, found: Vec::new(), linked: HashSet::new() };
     match new.changed_since(old) {
         Some(changed) => differ.compare_changed(changed)?,
         None => differ.compare_objects(b"", Ino::ROOT, Ino::ROOT)?,
     }
-    differ.add_parents();
-    let (entries, kinds) = differ
-        .found
-        .into_iter()
-        .map(|(Key(path), (what, kind))| (Entry { path: path.into(), what }, kind))
-        .unzip();
-    Ok(Diff { layer: Layer::new(entries), kinds })
+    Ok(differ.finish())
 }
 
 struct Differ<'a> {
     old: &'a Tree,
     new: &'a Tree,
-    found: BTreeMap<Key, (What, ChangeKind)>,
+    /// In any order; if a path is met several times, each says the same.
+    found: Vec<(Entry, ChangeKind)>,
     /// Objects with several names that are dealt with.
     linked: HashSet<Ino>,
-}
-
-/// A path, ordered from the root down.
-#[derive(PartialEq, Eq)]
-struct Key(Vec<u8>);
-
-impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        path::compare(&self.0, &other.0)
-    }
-}
-
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 impl Differ<'_> {
@@ -170,13 +149,16 @@ impl Differ<'_> {
     /// that differs in the directory where it moved, and compared from there.
     fn compare_changed(&mut self, changed: Vec<Ino>) -> Result<()> {
         for ino in changed {
-            let is_dir = |tree: &Tree| tree.inode(ino).is_some_and(Inode::is_dir);
-            if is_dir(self.new) && is_dir(self.old) {
+            // What is new is met where its name is: in a directory that changed, or is new itself.
+            let (Some(old), Some(new)) = (self.old.inode(ino), self.new.inode(ino)) else { continue };
+            if let (true, true) = (new.is_dir(), old.is_dir()) {
                 let Some(path) = self.unmoved(ino) else { continue };
                 self.compare_dir_itself(&path, ino, ino);
                 for (name, old, new) in self.new.changed_names(self.old, ino) {
                     self.compare_names(&path::join(&path, &name), old, new)?;
                 }
+            } else if let Some(path) = self.new.kept_path(self.old, ino) {
+                self.compare_files(path, ino, ino)?;
             } else {
                 for (dir, name) in self.new.names_of(ino) {
                     if self.new.lookup(dir, &name) == Some(ino)
@@ -193,6 +175,9 @@ impl Differ<'_> {
 
     /// The path of a directory that has the same in both, by the same directories.
     fn unmoved(&self, dir: Ino) -> Option<Vec<u8>> {
+        if let Some(path) = self.new.kept_dir_path(self.old, dir) {
+            return Some(path.to_vec());
+        }
         let mut names: Vec<Name> = Vec::new();
         let mut at = dir;
         while at != Ino::ROOT {
@@ -212,7 +197,7 @@ impl Differ<'_> {
         match (old, new) {
             (None, None) => Ok(()),
             (Some(_), None) => {
-                self.found.insert(Key(path.into()), (What::Whiteout, ChangeKind::Deleted));
+                self.find(path, What::Whiteout, ChangeKind::Deleted);
                 Ok(())
             }
             (None, Some(new)) => self.add(path, new, ChangeKind::Added),
@@ -234,7 +219,7 @@ impl Differ<'_> {
     fn compare_dir_itself(&mut self, path: &[u8], old: Ino, new: Ino) {
         let (old, new) = (self.old.expect(old), self.new.expect(new));
         if !same_attributes(old, new) {
-            self.found.insert(Key(path.into()), (object(new), ChangeKind::Changed));
+            self.find(path, object(new), ChangeKind::Changed);
         }
     }
 
@@ -261,7 +246,7 @@ impl Differ<'_> {
         if self.same_object(path, old, new)? {
             return Ok(());
         }
-        self.found.insert(Key(path.into()), (object(self.new.expect(new)), ChangeKind::Changed));
+        self.find(path, object(self.new.expect(new)), ChangeKind::Changed);
         Ok(())
     }
 
@@ -284,7 +269,7 @@ impl Differ<'_> {
             } else {
                 What::Link(first.clone().into())
             };
-            self.found.insert(Key(path), (what, kind));
+            self.find(&path, what, kind);
         }
         Ok(())
     }
@@ -322,31 +307,36 @@ impl Differ<'_> {
                 self.compare_links(ino)?;
                 continue;
             }
-            self.found.insert(Key(path), (object(inode), kind));
+            self.find(&path, object(inode), kind);
         }
         Ok(())
     }
 
-    /// The directories above a change are in the layer with what they are (semantics L53).
-    fn add_parents(&mut self) {
-        let mut parents: BTreeMap<Vec<u8>, Ino> = BTreeMap::new();
-        for Key(path) in self.found.keys() {
-            let mut path = &path[..];
-            while !path.is_empty() {
-                path = path::split_last(path).0;
-                if parents.contains_key(path) {
-                    break;
-                }
-                if let Some(dir) = self.new.at(path) {
-                    parents.insert(path.to_vec(), dir);
+    fn find(&mut self, path: &[u8], what: What, kind: ChangeKind) {
+        self.found.push((Entry { path: path.into(), what }, kind));
+    }
+
+    /// Brings what was found in order. The directories above a change are in the layer with what they are (semantics
+    /// L53): those of the next path that are not above or at the last one come right before it.
+    fn finish(mut self) -> Diff {
+        self.found.sort_by(|(a, _), (b, _)| path::compare(&a.path, &b.path));
+        self.found.dedup_by(|(a, _), (b, _)| a.path == b.path);
+        let room = self.found.len() * 4;
+        let (mut entries, mut kinds): (Vec<Entry>, Vec<_>) =
+            (Vec::with_capacity(room), Vec::with_capacity(room));
+        for (entry, kind) in self.found {
+            let last = entries.last().map(|last| Box::clone(&last.path));
+            for above in above(&entry.path).filter(|above| !is_within(last.as_deref(), above)) {
+                if let Some(dir) = self.new.at(above) {
+                    let what = object(self.new.expect(dir));
+                    entries.push(Entry { path: above.into(), what });
+                    kinds.push(ChangeKind::Changed);
                 }
             }
+            entries.push(entry);
+            kinds.push(kind);
         }
-        for (path, dir) in parents {
-            self.found
-                .entry(Key(path))
-                .or_insert_with(|| (object(self.new.expect(dir)), ChangeKind::Changed));
-        }
+        Diff { layer: Layer::new(entries), kinds }
     }
 
     fn same_object(&self, path: &[u8], old: Ino, new: Ino) -> Result<bool> {
@@ -355,6 +345,19 @@ impl Differ<'_> {
             && same_node(&old.node, &new.node).map_err(|fault| refuse(path, "diff", fault))?;
         Ok(same)
     }
+}
+
+/// The directories above a path, from the root down.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let root = (!path.is_empty()).then_some(0);
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+    root.into_iter().chain(slashes).map(|end| &path[..end])
+}
+
+/// Whether `path` is `dir` or below it.
+fn is_within(path: Option<&[u8]>, dir: &[u8]) -> bool {
+    let rest = path.and_then(|path| path.strip_prefix(dir));
+    rest.is_some_and(|rest| dir.is_empty() || rest.is_empty() || rest[0] == b'/')
 }
 
 fn same_attributes(a: &Inode, b: &Inode) -> bool {

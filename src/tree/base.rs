@@ -154,6 +154,12 @@ impl Base {
         self.entry_of.get(usize::try_from(ino.0).ok()?.checked_sub(1)?).copied()
     }
 
+    /// The entry of an object, if that is its only one.
+    pub(crate) fn only_entry_of(&self, ino: Ino) -> Option<EntryId> {
+        let more = !self.more_names.is_empty() && self.more_names.contains_key(&ino);
+        if more { None } else { self.entry_of(ino) }
+    }
+
     /// The children of a directory of the base, by name.
     pub(crate) fn children(&self, dir: EntryId) -> BaseChildren<'_> {
         let range = self.subtree(dir);

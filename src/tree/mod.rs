@@ -275,6 +275,23 @@ impl Tree {
         Some(changed.collect())
     }
 
+    /// The path of an object that in both trees has its one name of the base and no other.
+    pub(crate) fn kept_path(&self, old: &Self, ino: Ino) -> Option<&[u8]> {
+        let entry = match self.slot(ino)?.links {
+            Links::Base => self.base.only_entry_of(ino)?,
+            Links::One(..) | Links::Many(_) => return None,
+        };
+        let leads = |tree: &Self| matches!(tree.find_entry(entry), Found::At(at) if at == ino);
+        (leads(self) && leads(old)).then(|| self.base.path(entry)).flatten()
+    }
+
+    /// The path of a directory of the base that in both trees is where the base has it, by the same directories. `None`
+    /// may also be one that came back.
+    pub(crate) fn kept_dir_path(&self, old: &Self, dir: Ino) -> Option<&[u8]> {
+        let entry = self.base.entry_of(dir)?;
+        (!self.is_cut(entry) && !old.is_cut(entry)).then(|| self.base.path(entry)).flatten()
+    }
+
     /// The names that differ in one directory between two trees over one base, each with what it led to and leads to.
     pub(crate) fn changed_names(
         &self,
