@@ -450,7 +450,15 @@ mod tests {
     }
 
     #[test]
-    fn timestamp_out_of_range_is_an_error() {
-        assert!(SystemTime::try_from(Timestamp::new(i64::MIN, 0)).is_err());
+    fn timestamp_at_the_ends_converts_or_is_an_error() {
+        for time in [
+            Timestamp::new(i64::MIN, 0),
+            Timestamp::new(i64::MAX, 999_999_999),
+            Timestamp::new(i64::MAX, u32::MAX),
+        ] {
+            if let Ok(system) = SystemTime::try_from(time) {
+                assert!(Timestamp::from(system).secs().abs_diff(time.secs()) <= 1);
+            }
+        }
     }
 }

@@ -96,6 +96,20 @@ impl Credentials {
         }
     }
 
+    /// Whether an attribute of this name can be seen (xattr(7)): `trusted.` by root only.
+    pub(crate) fn sees_xattr(&self, name: &[u8]) -> bool {
+        self.is_root() || !name.starts_with(b"trusted.")
+    }
+
+    /// Whether an attribute of this name may be read (xattr(7)): `user.` is like contents.
+    pub(crate) fn check_read_xattr(&self, inode: &Inode, name: &[u8]) -> Result<(), ErrorKind> {
+        match name {
+            _ if !self.sees_xattr(name) => Err(ErrorKind::NoData),
+            _ if name.starts_with(b"user.") => self.check(inode, Access::READ),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether `child` may be removed from or replaced in `dir`: writable, and of a sticky directory only one's own.
     pub(crate) fn check_remove(&self, dir: &Inode, child: &Inode) -> Result<(), ErrorKind> {
         self.check(dir, Access::CHANGE_DIR)?;

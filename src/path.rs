@@ -67,16 +67,31 @@ pub(crate) fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// The directories above a path without a leading `/`, from the root ("") down.
+pub(crate) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes =
+        path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(slash, _)| slash);
+    let root = (!path.is_empty()).then_some(0);
+    root.into_iter().chain(slashes).map(|end| &path[..end])
+}
+
+/// Whether `path` is `dir` or lies somewhere in it.
+pub(crate) fn is_within(path: &[u8], dir: &[u8]) -> bool {
+    dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
 /// Orders paths by their names from the root down, so that a directory comes right before what is in it.
 ///
-/// That is the order of their bytes with `/` before all others: whichever name ends first at the first difference is the
-/// beginning of the other one.
+/// A name has no NUL, so it is enough to let `/` come before every other byte.
 pub(crate) fn compare(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
     const BLOCK: usize = 16;
     let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
     let same = BLOCK * blocks.take_while(|(a, b)| a == b).count();
-    let rank = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
-    a[same..].iter().map(rank).cmp(b[same..].iter().map(rank))
+    let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    match a[same..].iter().zip(&b[same..]).find(|(x, y)| x != y) {
+        Some((x, y)) => rank(x).cmp(&rank(y)),
+        None => a.len().cmp(&b.len()),
+    }
 }
 
 /// Brings a path to the form in which layers keep it: no leading or trailing `/`, no `.`, no `..`.
@@ -118,9 +133,11 @@ mod tests {
 
     #[test]
     fn compare_is_the_order_of_lists_of_names() {
-        let names = vec!["", "a", "a-", "a.b", "b", "a-name-of-more-than-16-bytes", "\u{1}"];
+        let names = ["", "a", "a-", "a.b", "b", "a-name-of-more-than-16-bytes", "\u{1}"];
         let mut paths: Vec<String> = names.iter().map(ToString::to_string).collect();
-        paths.extend(names[1..].iter().flat_map(|a| names[1..].iter().map(move |b| format!("{a}/{b}"))));
+        for a in &names[1..] {
+            paths.extend(names[1..].iter().map(|b| format!("{a}/{b}")));
+        }
         for (a, b) in paths.iter().flat_map(|a| paths.iter().map(move |b| (a, b))) {
             let as_lists = a.split('/').cmp(b.split('/'));
             assert_eq!(compare(a.as_bytes(), b.as_bytes()), as_lists, "{a} {b}");

@@ -98,8 +98,7 @@ impl<'a> Space<'a> {
             Found::Missing => return Err(ErrorKind::NotFound.into()),
             Found::At(_) | Found::Unknown => {}
         }
-        // The walk borrows the path and the trees for one lifetime; the place it finds outlives both.
-        Space { ..*self }.walk(path, follow)?.existing(self)
+        self.walk(path, follow)?.existing(self)
     }
 
     /// Asks the index of whole paths, where it can be trusted: nobody is kept from searching, no volume covers the path.

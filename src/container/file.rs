@@ -13,11 +13,12 @@ use super::gate::{Change, XattrMode};
 use super::{Atime, Core, Object, Pass};
 use crate::attr::{Attrs, Metadata};
 use crate::content::Content;
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Inode, Node};
 use crate::view::{self, ReadDir, View, World};
-use crate::walk::Place;
+use crate::walk::{Follow, Place};
 
 /// An open file or directory, like [`std::fs::File`].
 ///
@@ -64,8 +65,25 @@ pub(super) struct Access {
     pub(super) append: bool,
 }
 
+/// Opening
+impl View {
+    /// Opens a file or directory for reading.
+    ///
+    /// # Errors
+    ///
+    /// As [`metadata`](Self::metadata); and `NoDevice` for fifos, sockets and devices, which are data here.
+    pub fn open(&self, path: impl AsRef<std::path::Path>) -> Result<File> {
+        let path = path::bytes(path.as_ref());
+        let ino = self
+            .see(|space| space.lookup(path, Follow::Yes))
+            .map_err(|fault| Error::new("open", path, fault))?
+            .ino;
+        File::of_view(self.clone(), ino, path).map_err(|fault| Error::new("open", path, fault))
+    }
+}
+
 impl File {
-    pub(crate) fn of_view(view: View, ino: Ino, path: &[u8]) -> Result<Self, Fault> {
+    fn of_view(view: View, ino: Ino, path: &[u8]) -> Result<Self, Fault> {
         if !matches!(view.tree().expect(ino).node, Node::File(_) | Node::Dir(_)) {
             return Err(Fault::rule(
                 ErrorKind::NoDevice,
@@ -116,6 +134,13 @@ impl File {
             Backing::Container { core, object, .. } => {
                 core.store.read(|state| look(state.inode(*object).ok_or(ErrorKind::StaleHandle)?))
             }
+        }
+    }
+
+    fn credentials(&self) -> Arc<Credentials> {
+        match &self.backing {
+            Backing::View(..) => Arc::default(),
+            Backing::Container { settings, .. } => Arc::clone(&settings.credentials),
         }
     }
 
@@ -366,7 +391,8 @@ impl File {
     ///
     /// - `NoData`: there is none of this name. `StaleHandle`.
     pub fn xattr(&self, name: impl AsRef<[u8]>) -> Result<Bytes> {
-        self.look(|inode| view::xattr(inode, name.as_ref())).map_err(self.wrap("xattr"))
+        self.look(|inode| view::xattr(&self.credentials(), inode, name.as_ref()))
+            .map_err(self.wrap("xattr"))
     }
 
     /// The names of all extended attributes, sorted.
@@ -375,7 +401,7 @@ impl File {
     ///
     /// - `StaleHandle`.
     pub fn xattrs(&self) -> Result<Vec<std::ffi::OsString>> {
-        self.look(|inode| Ok(view::xattrs(inode))).map_err(self.wrap("xattrs"))
+        self.look(|inode| Ok(view::xattrs(&self.credentials(), inode))).map_err(self.wrap("xattrs"))
     }
 
     /// Sets an extended attribute.

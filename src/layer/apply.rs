@@ -55,6 +55,7 @@ impl<'a> Apply<'a> {
             What::Object { opaque: true, .. } => {
                 if let Some(dir) = self.lower_dir(&entry.path) {
                     self.tree.clear_dir(dir, &mut |_, _| {});
+                    self.open.clear();
                 }
             }
             _ => {}
@@ -64,6 +65,8 @@ impl<'a> Apply<'a> {
     fn remove_name(&mut self, dir: Ino, name: &[u8], ino: Ino) {
         if self.tree.expect(ino).is_dir() {
             self.tree.forget_subtree(ino, &mut |_, _| {});
+            // By a symbolic link to further up, what goes may be what is open.
+            self.open.clear();
         }
         self.tree.unbind(dir, name, ino);
     }
@@ -144,25 +147,34 @@ impl<'a> Apply<'a> {
         dir
     }
 
-    /// Third pass: one more name (semantics L46 to L48).
+    /// Third pass: one more name (semantics L46 to L48). Making room for it must not take the target away.
     fn link(&mut self, path: &'a [u8], target: &[u8]) -> Result<(), Fault> {
-        let space = Space::of(&self.tree);
-        let absolute = [b"/", target].concat();
-        let missing =
-            |_| Fault::rule(ErrorKind::NotFound, "the target of a hard link does not exist");
-        let Place { ino, .. } = space.lookup(&absolute, Follow::No).map_err(missing)?;
-        if self.tree.expect(ino).is_dir() {
-            return Err(Fault::rule(ErrorKind::InvalidInput, "a hard link to a directory"));
-        }
         let (parent, name) = path::split_last(path);
         let dir = self.make_dir(parent);
+        let ino = self.target(target)?;
         match self.tree.lookup(dir, name) {
             Some(old) if old == ino => return Ok(()),
-            Some(old) => self.remove_name(dir, name, old),
+            Some(old) => {
+                self.remove_name(dir, name, old);
+                self.target(target)?;
+            }
             None => {}
         }
         self.tree.bind(dir, Name::from(name), ino);
         Ok(())
+    }
+
+    /// The file that a hard link names.
+    fn target(&self, target: &[u8]) -> Result<Ino, Fault> {
+        let space = Space::of(&self.tree);
+        let Ok(Place { ino, .. }) = space.lookup(&[b"/", target].concat(), Follow::No) else {
+            let rule = "the target of a hard link does not exist";
+            return Err(Fault::rule(ErrorKind::NotFound, rule));
+        };
+        if self.tree.expect(ino).is_dir() {
+            return Err(Fault::rule(ErrorKind::InvalidInput, "a hard link to a directory"));
+        }
+        Ok(ino)
     }
 
     /// Goes up until what is open is above or at `path`.

@@ -140,20 +140,12 @@ impl LayerBuilder {
         self
     }
 
-    #[cfg_attr(
-        not(all(feature = "host", unix)),
-        expect(dead_code, reason = "only host::import has inodes of its own")
-    )]
-    pub(crate) fn inode(self, path: &Path, inode: Inode) -> Self {
-        self.entry(path, What::Object { inode, opaque: false })
-    }
-
     fn object(self, path: &Path, node: Node, mode: u32) -> Self {
         let inode = Inode::new(node, mode, (0, 0), Timestamp::EPOCH);
         self.entry(path, What::Object { inode, opaque: false })
     }
 
-    fn entry(mut self, path: &Path, what: What) -> Self {
+    pub(crate) fn entry(mut self, path: &Path, what: What) -> Self {
         match path::normalise(path::bytes(path)) {
             Ok(normal) if normal.is_empty() && !what.is_dir() => {
                 self.refuse(path, Fault::rule(ErrorKind::InvalidInput, "the root is a directory"))

@@ -3,6 +3,7 @@
 //! The result depends on what the two show and on nothing else, so the same two states give the same layer, whatever
 //! happened between them. Trees over one base are compared where they differ only.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -132,13 +133,13 @@ pub(crate) fn diff(old: &Tree, new: &Tree) -> Result<Diff> {
         Some(changed) => differ.compare_changed(changed)?,
         None => differ.compare_objects(b"", Ino::ROOT, Ino::ROOT)?,
     }
-    Ok(differ.finish())
+    let (entries, kinds) = differ.finish().into_iter().unzip();
+    Ok(Diff { layer: Layer::new(entries), kinds })
 }
 
 struct Differ<'a> {
     old: &'a Tree,
     new: &'a Tree,
-    /// In any order; if a path is met several times, each says the same.
     found: Vec<(Entry, ChangeKind)>,
     /// Objects with several names that are dealt with.
     linked: HashSet<Ino>,
@@ -151,8 +152,8 @@ impl Differ<'_> {
         for ino in changed {
             // What is new is met where its name is: in a directory that changed, or is new itself.
             let (Some(old), Some(new)) = (self.old.inode(ino), self.new.inode(ino)) else { continue };
-            if let (true, true) = (new.is_dir(), old.is_dir()) {
-                let Some(path) = self.unmoved(ino) else { continue };
+            if old.is_dir() && new.is_dir() {
+                let Some(path) = self.unmoved(ino).map(Cow::into_owned) else { continue };
                 self.compare_dir_itself(&path, ino, ino);
                 for (name, old, new) in self.new.changed_names(self.old, ino) {
                     self.compare_names(&path::join(&path, &name), old, new)?;
@@ -174,9 +175,11 @@ impl Differ<'_> {
     }
 
     /// The path of a directory that has the same in both, by the same directories.
-    fn unmoved(&self, dir: Ino) -> Option<Vec<u8>> {
-        if let Some(path) = self.new.kept_dir_path(self.old, dir) {
-            return Some(path.to_vec());
+    fn unmoved(&self, dir: Ino) -> Option<Cow<'_, [u8]>> {
+        if let Some(path) = self.new.path_in_base(dir)
+            && self.old.path_in_base(dir).is_some()
+        {
+            return Some(path.into());
         }
         let mut names: Vec<Name> = Vec::new();
         let mut at = dir;
@@ -190,14 +193,14 @@ impl Differ<'_> {
             at = parent;
         }
         names.reverse();
-        Some(names.join(&b'/'))
+        Some(names.join(&b'/').into())
     }
 
     fn compare_names(&mut self, path: &[u8], old: Option<Ino>, new: Option<Ino>) -> Result<()> {
         match (old, new) {
             (None, None) => Ok(()),
             (Some(_), None) => {
-                self.find(path, What::Whiteout, ChangeKind::Deleted);
+                self.note(path, What::Whiteout, ChangeKind::Deleted);
                 Ok(())
             }
             (None, Some(new)) => self.add(path, new, ChangeKind::Added),
@@ -219,7 +222,7 @@ impl Differ<'_> {
     fn compare_dir_itself(&mut self, path: &[u8], old: Ino, new: Ino) {
         let (old, new) = (self.old.expect(old), self.new.expect(new));
         if !same_attributes(old, new) {
-            self.find(path, object(new), ChangeKind::Changed);
+            self.note(path, object(new), ChangeKind::Changed);
         }
     }
 
@@ -246,7 +249,7 @@ impl Differ<'_> {
         if self.same_object(path, old, new)? {
             return Ok(());
         }
-        self.find(path, object(self.new.expect(new)), ChangeKind::Changed);
+        self.note(path, object(self.new.expect(new)), ChangeKind::Changed);
         Ok(())
     }
 
@@ -269,7 +272,7 @@ impl Differ<'_> {
             } else {
                 What::Link(first.clone().into())
             };
-            self.find(&path, what, kind);
+            self.note(path, what, kind);
         }
         Ok(())
     }
@@ -307,36 +310,33 @@ impl Differ<'_> {
                 self.compare_links(ino)?;
                 continue;
             }
-            self.find(&path, object(inode), kind);
+            self.note(path, object(inode), kind);
         }
         Ok(())
     }
 
-    fn find(&mut self, path: &[u8], what: What, kind: ChangeKind) {
+    fn note(&mut self, path: impl Into<Box<[u8]>>, what: What, kind: ChangeKind) {
         self.found.push((Entry { path: path.into(), what }, kind));
     }
 
-    /// Brings what was found in order. The directories above a change are in the layer with what they are (semantics
-    /// L53): those of the next path that are not above or at the last one come right before it.
-    fn finish(mut self) -> Diff {
+    /// The changes in order, with the directories above each of them as they are (semantics L53).
+    fn finish(mut self) -> Vec<(Entry, ChangeKind)> {
         self.found.sort_by(|(a, _), (b, _)| path::compare(&a.path, &b.path));
         self.found.dedup_by(|(a, _), (b, _)| a.path == b.path);
-        let room = self.found.len() * 4;
-        let (mut entries, mut kinds): (Vec<Entry>, Vec<_>) =
-            (Vec::with_capacity(room), Vec::with_capacity(room));
-        for (entry, kind) in self.found {
-            let last = entries.last().map(|last| Box::clone(&last.path));
-            for above in above(&entry.path).filter(|above| !is_within(last.as_deref(), above)) {
-                if let Some(dir) = self.new.at(above) {
-                    let what = object(self.new.expect(dir));
-                    entries.push(Entry { path: above.into(), what });
-                    kinds.push(ChangeKind::Changed);
+        let mut all: Vec<(Entry, ChangeKind)> = Vec::with_capacity(2 * self.found.len());
+        for found in std::mem::take(&mut self.found) {
+            let path = found.0.path.clone();
+            for dir in path::above(&path) {
+                // What comes before in order is in it, or is it, if the directory is there already.
+                let there = all.last().is_some_and(|(last, _)| path::is_within(&last.path, dir));
+                if !there && let Some(ino) = self.new.at(dir) {
+                    let what = object(self.new.expect(ino));
+                    all.push((Entry { path: dir.into(), what }, ChangeKind::Changed));
                 }
             }
-            entries.push(entry);
-            kinds.push(kind);
+            all.push(found);
         }
-        Diff { layer: Layer::new(entries), kinds }
+        all
     }
 
     fn same_object(&self, path: &[u8], old: Ino, new: Ino) -> Result<bool> {
@@ -345,19 +345,6 @@ impl Differ<'_> {
             && same_node(&old.node, &new.node).map_err(|fault| refuse(path, "diff", fault))?;
         Ok(same)
     }
-}
-
-/// The directories above a path, from the root down.
-fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let root = (!path.is_empty()).then_some(0);
-    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
-    root.into_iter().chain(slashes).map(|end| &path[..end])
-}
-
-/// Whether `path` is `dir` or below it.
-fn is_within(path: Option<&[u8]>, dir: &[u8]) -> bool {
-    let rest = path.and_then(|path| path.strip_prefix(dir));
-    rest.is_some_and(|rest| dir.is_empty() || rest.is_empty() || rest[0] == b'/')
 }
 
 fn same_attributes(a: &Inode, b: &Inode) -> bool {

@@ -161,7 +161,8 @@ impl Layer {
     ///
     /// - `Unsupported`: `self` gives a new name to a file of a layer further below, and `upper` removes or replaces that
     ///   file, so that without the file neither name can be written down; or `upper` has entries below what is a symbolic
-    ///   link in `self`, so that where they go depends on what is further below.
+    ///   link in `self`, so that where they go depends on what is further below; or `upper` removes all that `self` has in
+    ///   a directory that it does not mention, which then stays, but with attributes that only the layers below know.
     ///
     /// # Examples
     ///

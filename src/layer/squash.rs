@@ -31,6 +31,7 @@ pub(super) fn squash(lower: &Layer, upper: &Layer) -> Result<Layer> {
         squash.put(&entry.path, &entry.what);
     }
     squash.mend_links(lower)?;
+    squash.mend_implied(lower, upper)?;
     let entries =
         squash.both.into_iter().map(|(key, (what, _))| Entry { path: unkey(&key).into(), what });
     Ok(Layer::new(entries.collect()))
@@ -56,9 +57,32 @@ fn unkey(key: &[u8]) -> Vec<u8> {
     key.iter().map(|&byte| if byte == 0 { b'/' } else { byte }).collect()
 }
 
+/// The keys of everything below a path, which is not the root.
+fn below(path: &[u8]) -> std::ops::Range<Vec<u8>> {
+    let key = key(path);
+    [&*key, &[0]].concat()..[&*key, &[1]].concat()
+}
+
 /// The directories above a path, from the one below the root down.
 fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(slash, _)| &path[..slash])
+}
+
+fn is_whiteout(what: &What) -> bool {
+    matches!(what, What::Whiteout)
+}
+
+fn said<'a>(layer: &'a Layer, path: &[u8]) -> Option<&'a What> {
+    let entries = layer.raw_entries();
+    let index = entries.binary_search_by(|entry| path::compare(&entry.path, path)).ok()?;
+    Some(&entries[index].what)
+}
+
+/// Whether a layer takes a directory of the layers below away, by itself or with one above it.
+fn removes(layer: &Layer, dir: &[u8]) -> bool {
+    let emptied = |dir| matches!(said(layer, dir), Some(What::Object { opaque: true, .. }));
+    let replaced = |dir| said(layer, dir).is_some_and(|what| !what.is_dir());
+    replaced(dir) || above(dir).any(|dir| replaced(dir) || emptied(dir)) || emptied(b"")
 }
 
 impl Squash {
@@ -69,8 +93,6 @@ impl Squash {
     /// Refuses an upper entry whose way leads through a symbolic link of the lower layer.
     fn check_way(&self, entry: &Entry, upper: &Layer) -> Result<()> {
         for dir in above(&entry.path) {
-            let said =
-                upper.raw_entries().binary_search_by(|other| path::compare(&other.path, dir));
             let is_link = |what: &What| match what {
                 What::Object { inode, .. } => matches!(inode.node, Node::Symlink(_)),
                 What::Link(target) => {
@@ -78,7 +100,7 @@ impl Squash {
                 }
                 What::Whiteout => false,
             };
-            if said.is_err() && self.at(dir).is_some_and(is_link) {
+            if said(upper, dir).is_none() && self.at(dir).is_some_and(is_link) {
                 let rule = "the lower layer has a symbolic link on the way";
                 return Err(refuse(&entry.path, OP, Fault::rule(ErrorKind::Unsupported, rule)));
             }
@@ -89,9 +111,6 @@ impl Squash {
     fn remove(&mut self, entry: &Entry) {
         match entry.what {
             What::Whiteout => {
-                if self.blocked(&entry.path) {
-                    return;
-                }
                 self.clear(&entry.path);
                 self.both.remove(&key(&entry.path));
                 if !self.hidden(&entry.path) {
@@ -103,11 +122,6 @@ impl Squash {
         }
     }
 
-    /// Whether a directory above is none any more, so that a whiteout acts on nothing.
-    fn blocked(&self, path: &[u8]) -> bool {
-        above(path).any(|dir| self.at(dir).is_some_and(|what| !what.is_dir()))
-    }
-
     /// Whether nothing of what lies further below shows at a path.
     fn hidden(&self, path: &[u8]) -> bool {
         let hides =
@@ -116,15 +130,18 @@ impl Squash {
             || matches!(self.at(b""), Some(What::Object { opaque: true, .. }))
     }
 
+    /// Whether something lies below a path, so that a directory is there.
+    fn is_implied(&self, path: &[u8]) -> bool {
+        self.both.range(below(path)).any(|(_, (what, _))| !is_whiteout(what))
+    }
+
     /// Removes everything below a path.
     fn clear(&mut self, path: &[u8]) {
         if path.is_empty() {
             self.both.retain(|key, _| key.is_empty());
             return;
         }
-        let key = key(path);
-        let (first, end) = ([&*key, &[0]].concat(), [&*key, &[1]].concat());
-        let below: Vec<_> = self.both.range(first..end).map(|(key, _)| key.clone()).collect();
+        let below: Vec<_> = self.both.range(below(path)).map(|(key, _)| key.clone()).collect();
         for key in below {
             self.both.remove(&key);
         }
@@ -146,8 +163,9 @@ impl Squash {
                 *opaque |= *hid || !old.is_dir();
             }
             (Some(_), What::Object { inode, opaque }) if inode.is_dir() => *opaque = true,
-            (Some(_), _) => self.clear(path),
-            (None, _) => {}
+            (None, what) if what.is_dir() => {}
+            // Even where nothing was said of the path itself, it may have been a directory for what is below it.
+            _ => self.clear(path),
         }
         self.both.insert(key(path), (what, From::Upper));
     }
@@ -172,7 +190,7 @@ impl Squash {
             let still_there = match self.both.get(&key(target)) {
                 Some((What::Object { .. }, From::Lower)) => true,
                 Some(_) => false,
-                None => file.is_none() && !self.hidden(target),
+                None => file.is_none() && !self.hidden(target) && !self.is_implied(target),
             };
             match file {
                 _ if still_there => {}
@@ -187,6 +205,27 @@ impl Squash {
             }
         }
         self.redirect_upper_links(&links)
+    }
+
+    /// Directories that are there only because the lower layer had something in them, of which nothing is left.
+    fn mend_implied(&mut self, lower: &Layer, upper: &Layer) -> Result<()> {
+        let objects = lower.raw_entries().iter().filter(|entry| !is_whiteout(&entry.what));
+        for dir in objects.flat_map(|entry| above(&entry.path)) {
+            if said(lower, dir).is_some_and(|what| !is_whiteout(what)) || removes(upper, dir) {
+                continue;
+            }
+            if self.at(dir).is_some_and(|what| !is_whiteout(what)) || self.is_implied(dir) {
+                continue;
+            }
+            if self.at(dir).is_none() && !self.hidden(dir) {
+                let rule =
+                    "the lower layer implies a directory in which the upper one leaves nothing";
+                return Err(refuse(dir, OP, Fault::rule(ErrorKind::Unsupported, rule)));
+            }
+            let fresh = What::Object { inode: Inode::implied_dir(), opaque: true };
+            self.both.insert(key(dir), (fresh, From::Lower));
+        }
+        Ok(())
     }
 
     /// A link of the upper layer to what is a link in the lower one names the same file.

@@ -132,11 +132,6 @@ impl Base {
         &text[text.len() - usize::from(entry.name_len)..]
     }
 
-    /// The whole path of an entry, if the index has it.
-    pub(crate) fn path(&self, entry: EntryId) -> Option<&[u8]> {
-        self.path_text(&self.entries[entry.0 as usize])
-    }
-
     /// The entries of a subtree: the directory itself, then all that is below it.
     pub(crate) fn subtree(&self, entry: EntryId) -> std::ops::Range<u32> {
         entry.0..self.entries[entry.0 as usize].end
@@ -174,6 +169,11 @@ impl Base {
             + self.entry_of.capacity() * size_of::<EntryId>()
             + self.arena.capacity()
             + self.index.allocation_size()
+    }
+
+    /// The whole path of an entry, if it is indexed.
+    pub(crate) fn path(&self, entry: EntryId) -> Option<&[u8]> {
+        self.path_text(&self.entries[entry.0 as usize])
     }
 
     fn text(&self, entry: &Entry) -> &[u8] {

@@ -244,6 +244,12 @@ impl Tree {
         names.join(&b'/')
     }
 
+    /// The path of a directory of the base that neither moved nor lies in one that did. O(log changes).
+    pub(crate) fn path_in_base(&self, dir: Ino) -> Option<&[u8]> {
+        let entry = self.base.entry_of(dir)?;
+        if self.is_cut(entry) { None } else { self.base.path(entry) }
+    }
+
     /// All paths of an object, sorted, without a leading `/`. O(links × depth).
     pub(crate) fn paths_of(&self, ino: Ino) -> Vec<Vec<u8>> {
         let full = |(dir, name): &(Ino, Name)| path::join(&self.path_of_dir(*dir), name);
@@ -283,13 +289,6 @@ impl Tree {
         };
         let leads = |tree: &Self| matches!(tree.find_entry(entry), Found::At(at) if at == ino);
         (leads(self) && leads(old)).then(|| self.base.path(entry)).flatten()
-    }
-
-    /// The path of a directory of the base that in both trees is where the base has it, by the same directories. `None`
-    /// may also be one that came back.
-    pub(crate) fn kept_dir_path(&self, old: &Self, dir: Ino) -> Option<&[u8]> {
-        let entry = self.base.entry_of(dir)?;
-        (!self.is_cut(entry) && !old.is_cut(entry)).then(|| self.base.path(entry)).flatten()
     }
 
     /// The names that differ in one directory between two trees over one base, each with what it led to and leads to.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::credentials::Access;
+use crate::credentials::{Access, Credentials};
 use crate::error::{ErrorKind, Fault};
 use crate::tree::{Inode, Node};
 use crate::walk::{Follow, Place, Space};
@@ -30,7 +30,7 @@ pub(crate) fn read_link(space: &Space<'_>, path: &[u8]) -> Result<Arc<[u8]>, Fau
 
 /// The path without symbolic links, `.` and `..`, from the root.
 pub(crate) fn canonicalize(space: &Space<'_>, path: &[u8]) -> Result<Vec<u8>, Fault> {
-    let walk = Space { ..*space }.walk(path, Follow::Yes)?;
+    let walk = space.walk(path, Follow::Yes)?;
     let place = walk.existing(space)?;
     let path = match walk.last {
         crate::walk::Last::Name(name) => crate::path::join(&space.path_of_dir(walk.dir), name),
@@ -39,15 +39,17 @@ pub(crate) fn canonicalize(space: &Space<'_>, path: &[u8]) -> Result<Vec<u8>, Fa
     Ok([b"/", &*path].concat())
 }
 
-pub(crate) fn xattr(inode: &Inode, name: &[u8]) -> Result<Bytes, Fault> {
+pub(crate) fn xattr(creds: &Credentials, inode: &Inode, name: &[u8]) -> Result<Bytes, Fault> {
+    creds.check_read_xattr(inode, name)?;
     Ok(inode.xattrs.get(name).cloned().ok_or(ErrorKind::NoData)?)
 }
 
-pub(crate) fn xattrs(inode: &Inode) -> Vec<std::ffi::OsString> {
-    inode.xattrs.iter().map(|(name, _)| crate::path::to_os_string(name)).collect()
+pub(crate) fn xattrs(creds: &Credentials, inode: &Inode) -> Vec<std::ffi::OsString> {
+    let names = inode.xattrs.iter().map(|(name, _)| name).filter(|name| creds.sees_xattr(name));
+    names.map(crate::path::to_os_string).collect()
 }
 
-/// Writes the reading methods for a type that has `see`, `world`, `atime` and `accessed`.
+/// Writes the reading methods for a type that has `see`, `world` and `was_read`.
 ///
 /// One text for both, so that a view and a container cannot come to differ.
 macro_rules! reading_methods {
@@ -67,9 +69,7 @@ macro_rules! reading_methods {
                 let (place, bytes) = self
                     .see(|space| $crate::view::read(space, path))
                     .map_err(|fault| $crate::Error::new("read", path, fault))?;
-                if self.atime() != $crate::Atime::Never {
-                    self.accessed(place);
-                }
+                self.was_read(place);
                 Ok(bytes)
             }
 
@@ -229,7 +229,8 @@ macro_rules! reading_methods {
             ///
             /// # Errors
             ///
-            /// As [`metadata`](Self::metadata); `NoData` if there is no such attribute.
+            /// As [`metadata`](Self::metadata); `NoData` if there is no such attribute; `PermissionDenied` of `user.`
+            /// attributes where the contents may not be read.
             pub fn xattr(
                 &self,
                 path: impl AsRef<std::path::Path>,
@@ -237,10 +238,8 @@ macro_rules! reading_methods {
             ) -> $crate::Result<bytes::Bytes> {
                 let path = $crate::path::bytes(path.as_ref());
                 self.see(|space| {
-                    $crate::view::xattr(
-                        space.inode(space.lookup(path, $crate::walk::Follow::Yes)?),
-                        name.as_ref(),
-                    )
+                    let inode = space.inode(space.lookup(path, $crate::walk::Follow::Yes)?);
+                    $crate::view::xattr(space.creds, inode, name.as_ref())
                 })
                 .map_err(|fault| $crate::Error::new("xattr", path, fault))
             }
@@ -256,9 +255,8 @@ macro_rules! reading_methods {
             ) -> $crate::Result<Vec<std::ffi::OsString>> {
                 let path = $crate::path::bytes(path.as_ref());
                 self.see(|space| {
-                    Ok($crate::view::xattrs(
-                        space.inode(space.lookup(path, $crate::walk::Follow::Yes)?),
-                    ))
+                    let inode = space.inode(space.lookup(path, $crate::walk::Follow::Yes)?);
+                    Ok($crate::view::xattrs(space.creds, inode))
                 })
                 .map_err(|fault: $crate::error::Fault| $crate::Error::new("xattrs", path, fault))
             }
