@@ -84,8 +84,11 @@ pub(crate) fn is_within(path: &[u8], dir: &[u8]) -> bool {
 ///
 /// A name has no NUL, so it is enough to let `/` come before every other byte.
 pub(crate) fn compare(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    const BLOCK: usize = 16;
+    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
+    let same = BLOCK * blocks.take_while(|(a, b)| a == b).count();
     let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
-    match a.iter().zip(b).find(|(x, y)| x != y) {
+    match a[same..].iter().zip(&b[same..]).find(|(x, y)| x != y) {
         Some((x, y)) => rank(x).cmp(&rank(y)),
         None => a.len().cmp(&b.len()),
     }
@@ -126,6 +129,19 @@ mod tests {
         assert_eq!(normalise(b"a/../../b"), Err(ErrorKind::InvalidInput));
         assert_eq!(normalise(b".."), Err(ErrorKind::InvalidInput));
         assert_eq!(normalise(&[b'x'; 256]), Err(ErrorKind::NameTooLong));
+    }
+
+    #[test]
+    fn compare_is_the_order_of_lists_of_names() {
+        let names = ["", "a", "a-", "a.b", "b", "a-name-of-more-than-16-bytes", "\u{1}"];
+        let mut paths: Vec<String> = names.iter().map(ToString::to_string).collect();
+        for a in &names[1..] {
+            paths.extend(names[1..].iter().map(|b| format!("{a}/{b}")));
+        }
+        for (a, b) in paths.iter().flat_map(|a| paths.iter().map(move |b| (a, b))) {
+            let as_lists = a.split('/').cmp(b.split('/'));
+            assert_eq!(compare(a.as_bytes(), b.as_bytes()), as_lists, "{a} {b}");
+        }
     }
 
     #[test]

@@ -33,6 +33,16 @@ impl Rounds {
     pub(crate) fn ratio(&self, rival: usize, by: usize) -> f64 {
         median(self.0[rival].iter().zip(&self.0[by]).map(|(a, b)| a / b))
     }
+
+    /// The same of each one's best round, for what others on the machine disturb more than one rival.
+    pub(crate) fn best_ratio(&self, rival: usize, by: usize) -> f64 {
+        self.best(rival) / self.best(by)
+    }
+
+    /// The best time of a rival.
+    pub(crate) fn best(&self, rival: usize) -> f64 {
+        self.0[rival].iter().copied().fold(f64::INFINITY, f64::min)
+    }
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -489,7 +489,7 @@ impl File {
 fn list(world: World, dir: Ino) -> Result<ReadDir, Fault> {
     world.root.expect_dir(dir)?;
     let path = world.root.path_of_dir(dir);
-    ReadDir::open(world, Place { mount: 0, ino: dir }, path)
+    ReadDir::open(&Arc::new(world), Place { mount: 0, ino: dir }, path)
 }
 
 impl Drop for File {

@@ -98,6 +98,8 @@ pub(crate) struct Core {
     image: Image,
     /// The state that it was built with: the image, and the mount points that it lacked.
     origin: Tree,
+    /// Whether it began as `origin`, not as a fork.
+    is_started: bool,
     limits: Limits,
 }
 
@@ -158,6 +160,7 @@ impl Container {
             store: Store::new(state),
             image: image.clone(),
             origin: origin.clone(),
+            is_started: false,
             limits: *limits,
         };
         Self { core: Arc::new(core), settings: Arc::clone(&self.settings) }
@@ -312,9 +315,7 @@ impl Container {
             return self.world().see(look);
         }
         let creds = &self.settings.credentials;
-        self.core
-            .store
-            .read(|state| look(&Space { root: &state.tree, volumes: &[], mounts: &[], creds }))
+        self.core.see(|root| look(&Space { root, volumes: &[], mounts: &[], creds }))
     }
 
     fn world(&self) -> World {
@@ -437,7 +438,16 @@ enum Pass {
 
 impl Core {
     fn new(image: Image, origin: Tree, limits: Limits) -> Self {
-        Self { store: Store::new(State::new(origin.clone())), image, origin, limits }
+        let store = Store::new(State::new(origin.clone()));
+        Self { store, image, origin, is_started: true, limits }
+    }
+
+    /// Looks at the present tree. That of an untouched container needs no shared counter: it cannot go away meanwhile.
+    fn see<R>(&self, look: impl FnOnce(&Tree) -> R) -> R {
+        if self.is_started && self.store.is_untouched() {
+            return look(&self.origin);
+        }
+        self.store.read(|state| look(&state.tree))
     }
 
     fn change<R>(

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 
 use super::state::{Live, OpenId, State};
@@ -19,6 +19,10 @@ use crate::error::{ErrorKind, Fault};
 const EAGER_CHANGES: u32 = 256;
 /// How many times the same state is read under the lock before it is published.
 const LOCKED_READS: u32 = 8;
+
+/// How often, and with how many pauses between, a reader looks whether a change has ended: some microseconds.
+const SPINS: u32 = 100;
+const SPIN_PAUSES: u32 = 10;
 
 /// - `version` counts changes that readers must see; `published.version` is at least `version`, or the copy is stale.
 /// - Only the holder of `writer` stores to `published` and `version`.
@@ -48,6 +52,12 @@ impl Store {
         }
     }
 
+    /// Whether the state is the one that the store was made with, for this thread too: no change was ever finished, and
+    /// none of a transaction of this thread is to be seen.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.version.load(Ordering::Acquire) == 0 && !self.is_in_transaction()
+    }
+
     /// Looks at the present state: the one after every change that was finished before the call.
     pub(super) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         if self.is_in_transaction() {
@@ -73,12 +83,30 @@ impl Store {
             Some(writer) => writer,
             None => {
                 self.eager.store(EAGER_CHANGES, Ordering::Relaxed);
+                if let Some(published) = self.wait_for_writer() {
+                    return look(&published.state);
+                }
                 self.writer.lock()
             }
         };
         self.publish(&writer);
         drop(writer);
         look(&self.published.load().state)
+    }
+
+    /// Waits for the end of the change that is under way, after which the writer publishes. Sleeping on the lock would
+    /// take longer than most changes; `None` if this one takes longer than that.
+    fn wait_for_writer(&self) -> Option<Guard<Arc<Published>>> {
+        let version = self.version.load(Ordering::Acquire);
+        for _ in 0..SPINS {
+            let published = self.published.load();
+            if published.version >= version {
+                return Some(published);
+            }
+            drop(published);
+            (0..SPIN_PAUSES).for_each(|_| std::hint::spin_loop());
+        }
+        None
     }
 
     fn publish(&self, writer: &ReentrantMutexGuard<'_, RefCell<Live>>) {

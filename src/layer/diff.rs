@@ -150,13 +150,16 @@ impl Differ<'_> {
     /// that differs in the directory where it moved, and compared from there.
     fn compare_changed(&mut self, changed: Vec<Ino>) -> Result<()> {
         for ino in changed {
-            let is_dir = |tree: &Tree| tree.inode(ino).is_some_and(Inode::is_dir);
-            if is_dir(self.new) && is_dir(self.old) {
+            // What is new is met where its name is: in a directory that changed, or is new itself.
+            let (Some(old), Some(new)) = (self.old.inode(ino), self.new.inode(ino)) else { continue };
+            if old.is_dir() && new.is_dir() {
                 let Some(path) = self.unmoved(ino).map(Cow::into_owned) else { continue };
                 self.compare_dir_itself(&path, ino, ino);
                 for (name, old, new) in self.new.changed_names(self.old, ino) {
                     self.compare_names(&path::join(&path, &name), old, new)?;
                 }
+            } else if let Some(path) = self.new.kept_path(self.old, ino) {
+                self.compare_files(path, ino, ino)?;
             } else {
                 for (dir, name) in self.new.names_of(ino) {
                     if self.new.lookup(dir, &name) == Some(ino)

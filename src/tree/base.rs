@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::inode::{Ino, Inode};
+use crate::attr::FileType;
 
 /// Longer paths are found name by name, so that deep trees cost no more than their names.
 pub(super) const INDEXED_PATH_MAX: usize = 512;
@@ -26,11 +27,18 @@ struct Entry {
     text_start: u32,
     text_len: u16,
     name_len: u8,
-    indexed: bool,
+    file_type: FileType,
     ino: u32,
     parent: u32,
     /// The first entry after this one's subtree.
     end: u32,
+}
+
+impl Entry {
+    /// Whether `text` is a path: it is longer than the name, or it is one of the root's names, which are paths.
+    fn is_indexed(&self) -> bool {
+        self.text_len != u16::from(self.name_len) || self.parent == EntryId::ROOT.0
+    }
 }
 
 /// All names in depth-first order, siblings by name. So a subtree is a range of entries, the next sibling of `e` is
@@ -75,7 +83,7 @@ impl Base {
         let hash = self.hasher.hash_one(path);
         let same = |slot: &Slot| {
             let entry = &self.entries[slot.entry as usize];
-            slot.tag == tag(hash) && entry.indexed && self.text(entry) == path
+            slot.tag == tag(hash) && self.text(entry) == path && entry.is_indexed()
         };
         self.index.find(hash, same).map(|slot| EntryId(slot.entry))
     }
@@ -99,7 +107,7 @@ impl Base {
         let same = |slot: &Slot| {
             let entry = &self.entries[slot.entry as usize];
             slot.tag == tag(hash)
-                && !entry.indexed
+                && !entry.is_indexed()
                 && entry.parent == dir.0
                 && self.text(entry) == name
         };
@@ -141,6 +149,12 @@ impl Base {
         self.entry_of.get(usize::try_from(ino.0).ok()?.checked_sub(1)?).copied()
     }
 
+    /// The entry of an object, if that is its only one.
+    pub(crate) fn only_entry_of(&self, ino: Ino) -> Option<EntryId> {
+        let more = !self.more_names.is_empty() && self.more_names.contains_key(&ino);
+        if more { None } else { self.entry_of(ino) }
+    }
+
     /// The children of a directory of the base, by name.
     pub(crate) fn children(&self, dir: EntryId) -> BaseChildren<'_> {
         let range = self.subtree(dir);
@@ -169,7 +183,7 @@ impl Base {
 
     /// The whole path, if it is indexed.
     fn path_text(&self, entry: &Entry) -> Option<&[u8]> {
-        entry.indexed.then(|| self.text(entry))
+        entry.is_indexed().then(|| self.text(entry))
     }
 }
 
@@ -201,15 +215,20 @@ pub(crate) struct BaseChildren<'a> {
 }
 
 impl<'a> Iterator for BaseChildren<'a> {
-    type Item = (&'a [u8], Ino);
+    type Item = (&'a [u8], Ino, FileType);
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.next == self.end {
             return None;
         }
-        let entry = EntryId(self.next);
-        self.next = self.base.subtree(entry).end;
-        Some((self.base.name(entry), self.base.ino(entry)))
+        let id = EntryId(self.next);
+        let entry = &self.base.entries[self.next as usize];
+        self.next = entry.end;
+        Some((self.base.name(id), Ino(entry.ino.into()), entry.file_type))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some((self.end - self.next) as usize))
     }
 }
 
@@ -261,7 +280,7 @@ impl BaseBuilder {
             text_start: u32::try_from(base.arena.len()).map_err(|_| TooLarge)?,
             text_len: text.len() as u16,
             name_len: name.len() as u8,
-            indexed: path.is_some(),
+            file_type: base.inodes[ino.0 as usize - 1].file_type(),
             ino: ino.0 as u32,
             parent: parent.0,
             end: id + 1,
@@ -300,7 +319,7 @@ impl BaseBuilder {
 
 impl Base {
     fn hash_of(&self, entry: &Entry) -> u64 {
-        if entry.indexed {
+        if entry.is_indexed() {
             return self.hasher.hash_one(self.text(entry));
         }
         self.hash_unindexed(entry.parent, self.text(entry))

@@ -6,6 +6,7 @@ use im::ordmap;
 
 use super::base::BaseChildren;
 use super::inode::Ino;
+use crate::attr::FileType;
 use crate::path::Name;
 
 type Changed<'a> = ordmap::Iter<'a, Name, Option<Ino>, im::shared_ptr::DefaultSharedPtr>;
@@ -22,25 +23,44 @@ impl<'a> Children<'a> {
     }
 }
 
-impl<'a> Iterator for Children<'a> {
-    type Item = (&'a [u8], Ino);
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Children<'a> {
+    /// The next name, and the type of what it leads to if the base knows: an object never changes its type.
+    pub(crate) fn next_typed(&mut self) -> Option<(&'a [u8], Ino, Option<FileType>)> {
         loop {
-            let lower = self.base.as_mut().and_then(|base| base.peek().map(|(name, _)| *name));
+            let lower = self.base.as_mut().and_then(|base| base.peek().map(|(name, ..)| *name));
             let upper =
                 self.changed.as_mut().and_then(|changed| changed.peek().map(|(name, _)| &***name));
             let (Some(upper), base) = (upper, &mut self.base) else {
-                return self.base.as_mut()?.next();
+                return typed(self.base.as_mut()?.next());
             };
             match lower {
-                Some(lower) if lower < upper => return base.as_mut()?.next(),
+                Some(lower) if lower < upper => return typed(base.as_mut()?.next()),
                 Some(lower) if lower == upper => drop(base.as_mut()?.next()),
                 _ => {}
             }
             if let (name, Some(ino)) = self.changed.as_mut()?.next()? {
-                return Some((name, *ino));
+                return Some((name, *ino, None));
             }
         }
+    }
+
+    /// At least as many as there are.
+    pub(crate) fn at_most(&self) -> usize {
+        let base = self.base.as_ref().and_then(|base| base.size_hint().1).unwrap_or(0);
+        base + self.changed.as_ref().map_or(0, |changed| changed.size_hint().0)
+    }
+}
+
+fn typed<'a>(
+    child: Option<(&'a [u8], Ino, FileType)>,
+) -> Option<(&'a [u8], Ino, Option<FileType>)> {
+    child.map(|(name, ino, file_type)| (name, ino, Some(file_type)))
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = (&'a [u8], Ino);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_typed().map(|(name, ino, _)| (name, ino))
     }
 }

@@ -112,8 +112,8 @@ impl Tree {
     }
 
     /// Finds a path that has no `.`, `..`, `//`, leading or trailing `/` ("" is the root) and leads through no symbolic
-    /// link, in one probe; two if it is new or missing. Any other path, and one that was moved, is `Unknown`: so it needs
-    /// no check before.
+    /// link, in one probe; one more for each name at its end that is new or missing. Any other path, and one that was
+    /// moved, is `Unknown`: so it needs no check before.
     pub(crate) fn find(&self, path: &[u8]) -> Found {
         match self.base.find(path) {
             Some(entry) => self.find_entry(entry),
@@ -142,20 +142,24 @@ impl Tree {
         Found::At(self.base.ino(entry))
     }
 
-    /// Finds a path that the base does not index, if it does index the directory: the name is new there, or missing.
+    /// Finds a path that the base does not index, by its directory: the name is new there, or missing, or something on
+    /// the way is.
     fn find_in_dir(&self, path: &[u8]) -> Found {
-        let (dir, name) = path::split_last(path);
+        let (above, name) = path::split_last(path);
         if path.len() > base::INDEXED_PATH_MAX || path::check_name(name).is_err() {
             return Found::Unknown;
         }
-        let Some(entry) = self.base.find(dir) else { return Found::Unknown };
-        let ino = self.base.ino(entry);
-        let is_as_in_base = matches!(self.find_entry(entry), Found::At(at) if at == ino);
-        match self.dir(ino).map(|dir| dir.names.get(name)) {
-            _ if !is_as_in_base || !self.expect(ino).is_dir() => Found::Unknown,
-            Some(Some(Some(new))) => Found::At(*new),
-            _ => Found::Missing,
-        }
+        let dir = match self.find(above) {
+            Found::At(dir) if self.expect(dir).is_dir() => dir,
+            Found::Missing => return Found::Missing,
+            Found::At(_) | Found::Unknown => return Found::Unknown,
+        };
+        // Where the base has the directory at this path, it has nothing of this name in it.
+        let child = match self.base.entry_of(dir) {
+            Some(entry) if self.base.path(entry) != Some(above) => self.lookup(dir, name),
+            _ => self.dir(dir).and_then(|changed| *changed.names.get(name)?),
+        };
+        child.map_or(Found::Missing, Found::At)
     }
 
     /// Goes down a path without a leading `/`, name by name, through directories only.
@@ -281,6 +285,16 @@ impl Tree {
             im::ordmap::DiffItem::Update { new: (ino, _), .. } => *ino,
         });
         Some(changed.collect())
+    }
+
+    /// The path of an object that in both trees has its one name of the base and no other.
+    pub(crate) fn kept_path(&self, old: &Self, ino: Ino) -> Option<&[u8]> {
+        let entry = match self.slot(ino)?.links {
+            Links::Base => self.base.only_entry_of(ino)?,
+            Links::One(..) | Links::Many(_) => return None,
+        };
+        let leads = |tree: &Self| matches!(tree.find_entry(entry), Found::At(at) if at == ino);
+        (leads(self) && leads(old)).then(|| self.base.path(entry)).flatten()
     }
 
     /// The names that differ in one directory between two trees over one base, each with what it led to and leads to.

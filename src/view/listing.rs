@@ -13,6 +13,9 @@ use crate::path;
 use crate::tree::Tree;
 use crate::walk::{Place, Space};
 
+/// Room for this many entries is taken at once, if so many names lie below the directory.
+const RESERVED_MAX: usize = 64;
+
 /// The entries of one directory at one moment, by the bytes of their names.
 ///
 /// Like [`std::fs::ReadDir`], but for this: it shows the directory as it was when it was opened, so that removing while
@@ -25,7 +28,7 @@ pub struct ReadDir {
 
 /// Names in one buffer, so that listing a large directory costs three allocations.
 struct Listing {
-    world: World,
+    world: Arc<World>,
     path: Vec<u8>,
     names: Vec<u8>,
     entries: Vec<Entry>,
@@ -40,20 +43,15 @@ struct Entry {
 impl ReadDir {
     /// A directory in which nothing is.
     pub(crate) fn none() -> Self {
-        let world = World::of(Tree::empty());
+        let world = Arc::new(World::of(Tree::empty()));
         let listing = Listing { world, path: Vec::new(), names: Vec::new(), entries: Vec::new() };
         Self { listing: Arc::new(listing), next: 0 }
     }
 
-    pub(crate) fn open(world: World, place: Place, path: Vec<u8>) -> Result<Self, Fault> {
-        let mut listing = Listing {
-            path,
-            names: Vec::new(),
-            entries: Vec::new(),
-            world: World::of(world.root.clone()),
-        };
+    pub(crate) fn open(world: &Arc<World>, place: Place, path: Vec<u8>) -> Result<Self, Fault> {
+        let mut listing =
+            Listing { world: Arc::clone(world), path, names: Vec::new(), entries: Vec::new() };
         world.see(|space| listing.fill(space, place))?;
-        listing.world = world;
         Ok(Self { listing: Arc::new(listing), next: 0 })
     }
 }
@@ -62,15 +60,21 @@ impl Listing {
     fn fill(&mut self, space: &Space<'_>, dir: Place) -> Result<(), Fault> {
         let inode = space.tree(dir).expect_dir(dir.ino)?;
         space.creds.check(inode, Access::READ)?;
-        for (name, ino) in space.tree(dir).children(dir.ino) {
+        let mut children = space.tree(dir).children(dir.ino);
+        let expected = children.at_most().min(RESERVED_MAX);
+        self.entries.reserve(expected);
+        self.names.reserve(expected * 16);
+        while let Some((name, ino, mut known)) = children.next_typed() {
             let mut place = Place { ino, ..dir };
             if !space.mounts.is_empty() {
                 place = space.child(dir, name).unwrap_or(place);
+                known = None;
             }
+            let file_type = known.unwrap_or_else(|| space.inode(place).file_type());
             self.names.extend_from_slice(name);
             let too_long = || Fault::rule(ErrorKind::OutOfRange, "a directory with 4 GiB of names");
             let name_end = u32::try_from(self.names.len()).map_err(|_| too_long())?;
-            self.entries.push(Entry { name_end, file_type: space.inode(place).file_type(), place });
+            self.entries.push(Entry { name_end, file_type, place });
         }
         Ok(())
     }
@@ -162,12 +166,12 @@ impl fmt::Debug for DirEntry {
 /// Symbolic links are listed, not followed. A directory that may not be read is an error in the place of its children.
 #[derive(Clone)]
 pub struct Walk {
-    world: World,
+    world: Arc<World>,
     open: Vec<ReadDir>,
 }
 
 impl Walk {
-    pub(crate) fn new(world: World, dir: ReadDir) -> Self {
+    pub(crate) fn new(world: Arc<World>, dir: ReadDir) -> Self {
         Self { world, open: vec![dir] }
     }
 }
@@ -183,7 +187,7 @@ impl Iterator for Walk {
             };
             if entry.file_type().is_dir() {
                 let path = entry.relative_path();
-                match ReadDir::open(self.world.clone(), entry.entry().place, path) {
+                match ReadDir::open(&self.world, entry.entry().place, path) {
                     Ok(below) => self.open.push(below),
                     Err(fault) => {
                         return Some(Err(Error::new(

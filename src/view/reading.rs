@@ -204,14 +204,14 @@ macro_rules! reading_methods {
             fn list(
                 &self,
                 path: &[u8],
-            ) -> Result<($crate::view::World, $crate::ReadDir), $crate::error::Fault> {
-                let world = self.world();
+            ) -> Result<(std::sync::Arc<$crate::view::World>, $crate::ReadDir), $crate::error::Fault> {
+                let world = std::sync::Arc::new(self.world());
                 let (place, real) = world.see(|space| {
                     let place = space.lookup(path, $crate::walk::Follow::Yes)?;
                     space.tree(place).expect_dir(place.ino)?;
                     Ok::<_, $crate::error::Fault>((place, space.path_of_dir(place)))
                 })?;
-                let dir = $crate::ReadDir::open(world.clone(), place, real)?;
+                let dir = $crate::ReadDir::open(&world, place, real)?;
                 Ok((world, dir))
             }
 
