@@ -106,10 +106,13 @@ impl<'a> Space<'a> {
         let covered = |mount: &MountPoint| {
             path.strip_prefix(&*mount.path).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
         };
-        if !self.creds.is_root() || self.mounts.iter().any(covered) {
-            return Found::Unknown;
+        match self.mounts {
+            _ if !self.creds.is_root() => Found::Unknown,
+            [] => self.root.find(path),
+            mounts if mounts.iter().any(covered) => Found::Unknown,
+            // Only where nothing moved do the paths of the mount points say what they cover.
+            _ => self.root.find_unmoved(path),
         }
-        self.root.find(path)
     }
 
     /// Walks as far as the last component.

@@ -151,7 +151,9 @@ impl Differ<'_> {
     fn compare_changed(&mut self, changed: Vec<Ino>) -> Result<()> {
         for ino in changed {
             // What is new is met where its name is: in a directory that changed, or is new itself.
-            let (Some(old), Some(new)) = (self.old.inode(ino), self.new.inode(ino)) else { continue };
+            let (Some(old), Some(new)) = (self.old.inode(ino), self.new.inode(ino)) else {
+                continue;
+            };
             if old.is_dir() && new.is_dir() {
                 let Some(path) = self.unmoved(ino).map(Cow::into_owned) else { continue };
                 self.compare_dir_itself(&path, ino, ino);

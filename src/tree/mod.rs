@@ -121,6 +121,11 @@ impl Tree {
         }
     }
 
+    /// The same for paths of the base alone: what it finds lies where it lay when the base was made.
+    pub(crate) fn find_unmoved(&self, path: &[u8]) -> Found {
+        self.base.find(path).map_or(Found::Unknown, |entry| self.find_entry(entry))
+    }
+
     /// What a name of the base leads to now.
     fn find_entry(&self, entry: EntryId) -> Found {
         if self.slots.is_empty() {
@@ -146,7 +151,8 @@ impl Tree {
     /// the way is.
     fn find_in_dir(&self, path: &[u8]) -> Found {
         let (above, name) = path::split_last(path);
-        if path.len() > base::INDEXED_PATH_MAX || path::check_name(name).is_err() {
+        let normal = !path.starts_with(b"/") && path::check_name(name).is_ok();
+        if path.len() > base::INDEXED_PATH_MAX || !normal {
             return Found::Unknown;
         }
         let dir = match self.find(above) {
