@@ -5,7 +5,7 @@ use crate::error::{ErrorKind, Fault};
 use crate::path::{NAME_MAX, Name, PATH_MAX};
 use crate::tree::{Found, Ino, Inode, Node, Tree};
 
-/// As many symbolic links as Linux follows in one walk (path_resolution(7)).
+/// As many symbolic links as Linux follows in one walk (`path_resolution(7)`).
 const LINKS_MAX: u32 = 40;
 
 /// An object in one of the trees that a walk can reach: 0 is the container's own, `n + 1` that of mount `n`.

@@ -71,10 +71,13 @@ fn check_permission(
         b"user." if !matches!(inode.node, Node::File(_) | Node::Dir(_)) => {
             return Err(hidden("only files and directories have user attributes"));
         }
-        b"user." if wanted == Use::Change && inode.is_dir() && inode.mode & STICKY != 0 => {
-            if !creds.owns(inode) {
-                return Err(ErrorKind::NotPermitted.into());
-            }
+        b"user."
+            if wanted == Use::Change
+                && inode.is_dir()
+                && inode.mode & STICKY != 0
+                && !creds.owns(inode) =>
+        {
+            return Err(ErrorKind::NotPermitted.into());
         }
         _ => {}
     }

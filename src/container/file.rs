@@ -462,6 +462,10 @@ impl File {
     }
 
     /// One more handle on the same object, with a position of its own, which starts where this one is.
+    ///
+    /// # Panics
+    ///
+    /// If called by a [`Source`](crate::Source) while the container of an open file changes.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let backing = match &self.backing {

@@ -196,9 +196,12 @@ impl Container {
             () if options.no_follow => Follow::No,
             () => Follow::Yes,
         };
-        let find = |space: &Space<'_>| match options.creates() {
-            true => file_to_make(space, path, follow),
-            false => found_or_dir(space, path, follow),
+        let find = |space: &Space<'_>| {
+            if options.creates() {
+                file_to_make(space, path, follow)
+            } else {
+                found_or_dir(space, path, follow)
+            }
         };
         // A file that is there and stays as it is needs no change: nobody else has to notice.
         let as_it_is = !options.truncate && !options.temporary && !options.create_new;

@@ -1,4 +1,18 @@
 //! Integration tests, one binary. Each file is one subject.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by a panic, and prints why it could not run"
+)]
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::large_stack_arrays,
+    clippy::struct_excessive_bools,
+    reason = "calls of the kernel take numbers and flags as they are"
+)]
 
 mod bad_input;
 mod container;
