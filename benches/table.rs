@@ -26,7 +26,8 @@ fn main() {
     let mut table = Table::default();
     // Memory first: what was freed before would hide what is taken.
     table.head();
-    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|name| name == part);
     if wanted("memory") {
         memory_of_idle(&mut table);

@@ -45,9 +45,11 @@ impl Access {
 }
 
 impl Credentials {
+    pub(crate) const ROOT: Self = Self { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022 };
+
     /// Uid 0, gid 0, umask 022: every permission check passes.
     pub fn root() -> Self {
-        Self { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022 }
+        Self::ROOT
     }
 
     /// A user with one group and umask 022: POSIX permission checks apply, unless `uid` is 0.
@@ -93,20 +95,6 @@ impl Credentials {
             Ok(())
         } else {
             Err(ErrorKind::PermissionDenied)
-        }
-    }
-
-    /// Whether an attribute of this name can be seen (xattr(7)): `trusted.` by root only.
-    pub(crate) fn sees_xattr(&self, name: &[u8]) -> bool {
-        self.is_root() || !name.starts_with(b"trusted.")
-    }
-
-    /// Whether an attribute of this name may be read (xattr(7)): `user.` is like contents.
-    pub(crate) fn check_read_xattr(&self, inode: &Inode, name: &[u8]) -> Result<(), ErrorKind> {
-        match name {
-            _ if !self.sees_xattr(name) => Err(ErrorKind::NoData),
-            _ if name.starts_with(b"user.") => self.check(inode, Access::READ),
-            _ => Ok(()),
         }
     }
 

@@ -185,7 +185,8 @@ pub enum ErrorKind {
     /// `EBADF`: the handle was not opened for this.
     #[error("bad file handle")]
     BadHandle,
-    /// `ESTALE`: the object was created in a transaction that was rolled back.
+    /// `ESTALE`: the object was created in a transaction that was rolled back; or the container went back to a state in
+    /// which it was another.
     #[error("stale file handle")]
     StaleHandle,
     /// `ENXIO`: a fifo, socket or device is data here and cannot be opened; or no data lies after this offset.
@@ -274,6 +275,7 @@ impl ErrorKind {
             io::ErrorKind::PermissionDenied => Self::PermissionDenied,
             io::ErrorKind::NotADirectory => Self::NotADirectory,
             io::ErrorKind::InvalidInput => Self::InvalidInput,
+            io::ErrorKind::FileTooLarge => Self::FileTooLarge,
             _ => Self::Io,
         }
     }

@@ -70,6 +70,7 @@ mod tree;
 mod view;
 mod volume;
 mod walk;
+mod xattr;
 
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,9 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Inode, Node};
-use crate::view::{self, ReadDir, View, World};
-use crate::walk::{Follow, Place};
+use crate::view::{ReadDir, View, World};
+use crate::walk::{Follow, Place, ROOT};
+use crate::xattr;
 
 /// An open file or directory, like [`std::fs::File`].
 ///
@@ -128,19 +129,19 @@ impl File {
         move |fault| Error::new(op, &self.path, fault)
     }
 
+    fn credentials(&self) -> &Credentials {
+        match &self.backing {
+            Backing::View(..) => &ROOT,
+            Backing::Container { settings, .. } => &settings.credentials,
+        }
+    }
+
     fn look<R>(&self, look: impl FnOnce(&Inode) -> Result<R, Fault>) -> Result<R, Fault> {
         match &self.backing {
             Backing::View(view, ino) => look(view.tree().expect(*ino)),
             Backing::Container { core, object, .. } => {
                 core.store.read(|state| look(state.inode(*object).ok_or(ErrorKind::StaleHandle)?))
             }
-        }
-    }
-
-    fn credentials(&self) -> Arc<Credentials> {
-        match &self.backing {
-            Backing::View(..) => Arc::default(),
-            Backing::Container { settings, .. } => Arc::clone(&settings.credentials),
         }
     }
 
@@ -303,7 +304,10 @@ impl File {
     /// `InvalidInput` if the two ranges are of one file and overlap.
     pub fn copy_range(&self, offset: u64, to: &Self, to_offset: u64, len: u64) -> Result<u64> {
         let copy = || {
-            if !self.access.read || to.access.append {
+            // As Linux asks: what both are, and only then what they were opened for.
+            to.content(|_| Ok(()))?;
+            let len = self.content(|content| Ok(content.len().saturating_sub(offset).min(len)))?;
+            if !self.access.read || !to.access.write || to.access.append {
                 return Err(ErrorKind::BadHandle.into());
             }
             let overlaps =
@@ -332,11 +336,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// - `NoDevice`: none follows (as Linux says it). `IsADirectory`; `StaleHandle`.
+    /// - `NoDevice`: none follows (as Linux says it). `InvalidInput`: a directory. `StaleHandle`.
     pub fn next_data(&self, offset: u64) -> Result<u64> {
-        let next =
-            self.content(|content| Ok(content.next_data(offset).ok_or(ErrorKind::NoDevice)?));
-        next.map_err(self.wrap("next_data"))
+        self.seek_content(|content| content.next_data(offset)).map_err(self.wrap("next_data"))
     }
 
     /// Where the next hole at or after `offset` begins; the end of the file counts as one (`SEEK_HOLE`).
@@ -345,9 +347,15 @@ impl File {
     ///
     /// As [`next_data`](Self::next_data).
     pub fn next_hole(&self, offset: u64) -> Result<u64> {
-        let next =
-            self.content(|content| Ok(content.next_hole(offset).ok_or(ErrorKind::NoDevice)?));
-        next.map_err(self.wrap("next_hole"))
+        self.seek_content(|content| content.next_hole(offset)).map_err(self.wrap("next_hole"))
+    }
+
+    /// lseek(2): a directory has neither data nor holes.
+    fn seek_content(&self, next: impl FnOnce(&Content) -> Option<u64>) -> Result<u64, Fault> {
+        self.look(|inode| match &inode.node {
+            Node::File(content) => Ok(next(content).ok_or(ErrorKind::NoDevice)?),
+            _ => Err(ErrorKind::InvalidInput.into()),
+        })
     }
 
     /// Does nothing, like [`std::fs::File::sync_all`] on a filesystem in memory: what is written is there.
@@ -389,19 +397,19 @@ impl File {
     ///
     /// # Errors
     ///
-    /// - `NoData`: there is none of this name. `StaleHandle`.
+    /// As [`Container::xattr`](crate::Container::xattr); `StaleHandle`.
     pub fn xattr(&self, name: impl AsRef<[u8]>) -> Result<Bytes> {
-        self.look(|inode| view::xattr(&self.credentials(), inode, name.as_ref()))
+        self.look(|inode| xattr::get(self.credentials(), inode, name.as_ref()))
             .map_err(self.wrap("xattr"))
     }
 
-    /// The names of all extended attributes, sorted.
+    /// The names of all extended attributes, sorted; those in `trusted.` only to root.
     ///
     /// # Errors
     ///
     /// - `StaleHandle`.
     pub fn xattrs(&self) -> Result<Vec<std::ffi::OsString>> {
-        self.look(|inode| Ok(view::xattrs(&self.credentials(), inode))).map_err(self.wrap("xattrs"))
+        self.look(|inode| Ok(xattr::names(self.credentials(), inode))).map_err(self.wrap("xattrs"))
     }
 
     /// Sets an extended attribute.

@@ -485,14 +485,25 @@ enum SpotName {
 
 impl Spot {
     fn find(space: &Space<'_>, path: &[u8], follow: Follow) -> Result<Self, Fault> {
-        let Walk { dir, last, found, dir_only } = space.walk(path, follow)?;
+        let walk = space.walk(path, follow)?;
+        walk.check_name()?;
+        Ok(Self::of(&walk))
+    }
+
+    /// The same, but the last name may be too long yet.
+    fn find_unchecked(space: &Space<'_>, path: &[u8]) -> Result<Self, Fault> {
+        Ok(Self::of(&space.walk(path, Follow::Never)?))
+    }
+
+    fn of(walk: &Walk<'_>) -> Self {
+        let &Walk { dir, last, found, dir_only } = walk;
         let last = match last {
             Last::Name(name) => SpotName::Name(name.into()),
             Last::Dot => SpotName::Dot,
             Last::DotDot => SpotName::DotDot,
             Last::Root => SpotName::Root,
         };
-        Ok(Self { dir, last, found, dir_only })
+        Self { dir, last, found, dir_only }
     }
 
     /// The name, or the error for a path that ends in `.`, `..` or is the root.

@@ -61,6 +61,15 @@ impl State {
         }
     }
 
+    /// Whether an object without a name cannot have one, because what it was in a state that the container went back to
+    /// has one: two objects would have one number.
+    pub(super) fn has_successor(&self, object: Object) -> bool {
+        match object {
+            Object::Open(id, ino) => self.orphans.contains_key(&id) && self.tree.is_named(ino),
+            Object::Named(_) => false,
+        }
+    }
+
     /// What an object costs the writable layer.
     pub(super) fn cost(&self, ino: Ino, inode: &Inode) -> Usage {
         let new = ino.0 >= self.first_own;

@@ -44,6 +44,9 @@ enum From {
     Upper,
 }
 
+/// Where a hard link stands, what it names, and whose it is.
+type Link = (Vec<u8>, Box<[u8]>, From);
+
 struct Squash {
     both: BTreeMap<Vec<u8>, (What, From)>,
 }
@@ -172,7 +175,7 @@ impl Squash {
 
     /// Hard links whose file went, was replaced or moved to another name.
     fn mend_links(&mut self, lower: &Layer) -> Result<()> {
-        let links: Vec<(Vec<u8>, Box<[u8]>, From)> = self
+        let links: Vec<Link> = self
             .both
             .iter()
             .filter_map(|(key, (what, from))| match what {
@@ -229,7 +232,7 @@ impl Squash {
     }
 
     /// A link of the upper layer to what is a link in the lower one names the same file.
-    fn redirect_upper_links(&mut self, links: &[(Vec<u8>, Box<[u8]>, From)]) -> Result<()> {
+    fn redirect_upper_links(&mut self, links: &[Link]) -> Result<()> {
         for (path, target, _) in links.iter().filter(|(.., from)| *from == From::Upper) {
             match self.at(target) {
                 Some(What::Link(next)) => {

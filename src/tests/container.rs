@@ -10,7 +10,7 @@ use super::layers::{Literal, Symlinks, image, model, stack};
 use super::model::{Id, Model};
 use super::ops::{Files, Handles, Op, act, imagine, op};
 use super::picture::{assert_same, expected, numbers, picture, stats};
-use crate::{Container, Image, ManualClock, Timestamp};
+use crate::{Clock, Container, Image, ManualClock, Timestamp};
 
 /// A container and its model, with what each has open.
 pub(super) struct Pair {
@@ -25,7 +25,7 @@ pub(super) struct Pair {
 impl Pair {
     pub(super) fn over(layers: &[Literal]) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::new(1000, 0)));
-        let clock_of_container = Arc::clone(&clock) as Arc<dyn crate::Clock>;
+        let clock_of_container = Arc::clone(&clock) as Arc<dyn Clock>;
         let container = image(layers).build_container().clock(clock_of_container).build().unwrap();
         let mut model = model(layers);
         model.now = 1000;
@@ -33,10 +33,28 @@ impl Pair {
         Self { container, files, model, handles, clock, numbers: BTreeMap::new() }
     }
 
+    /// Another container at the same moment, by the same clock.
+    pub(super) fn with(
+        &self,
+        container: Container,
+        model: Model,
+        files: Files,
+        handles: Handles,
+    ) -> Self {
+        let (clock, numbers) = (Arc::clone(&self.clock), self.numbers.clone());
+        Self { container, files, model, handles, clock, numbers }
+    }
+
+    pub(super) fn steps(&mut self, ops: &[Op]) {
+        for op in ops {
+            self.step(op);
+        }
+    }
+
     /// Does one thing to both and compares everything.
     pub(super) fn step(&mut self, op: &Op) {
         self.clock.advance(1_000_000_000);
-        self.model.now += 1;
+        self.model.now = self.clock.now().secs();
         let (view, usage) = (self.container.view(), self.container.usage());
         let got = act(&self.container, &mut self.files, op);
         assert_eq!(got, imagine(&mut self.model, &mut self.handles, op), "result of {op:?}");
@@ -91,7 +109,9 @@ pub(super) fn ran(image: &Image, ops: &[Op]) -> Container {
     let clock = Arc::new(ManualClock::new(Timestamp::new(1000, 0)));
     let container = image.build_container().clock(clock).build().unwrap();
     let mut files = Files::new();
-    ops.iter().for_each(|op| drop(act(&container, &mut files, op)));
+    for op in ops {
+        drop(act(&container, &mut files, op));
+    }
     container
 }
 
@@ -105,7 +125,7 @@ proptest! {
     ) {
         let mut pair = Pair::over(&layers);
         pair.compare("before anything");
-        ops.iter().for_each(|op| pair.step(op));
+        pair.steps(&ops);
         pair.close();
     }
 }

@@ -132,50 +132,42 @@ fn run(content: &mut Content, bytes: &mut Vec<u8>, edit: Edit, byte: u8) {
     }
 }
 
-fn assert_holds(content: &Content, bytes: &[u8], context: Edit) {
-    assert_eq!(content.len(), bytes.len() as u64, "length after {context:?}");
+fn assert_holds(content: &Content, bytes: &[u8], when: Edit) {
+    assert_eq!(content.len(), bytes.len() as u64, "length after {when:?}");
     let got = content.read(0, u64::MAX).unwrap();
-    assert!(
-        got == *bytes,
-        "after {context:?}: {:?}\n{:?}",
-        Text(got.to_vec()),
-        Text(bytes.to_vec())
-    );
+    assert!(got == *bytes, "after {when:?}: {:?}\n{:?}", Text(got.to_vec()), Text(bytes.to_vec()));
     for at in [0, CHUNK - 2, CHUNK, 2 * CHUNK - 1] {
         let mut buf = [b'?'; 4];
         let count = content.read_into(at, &mut buf).unwrap();
         let rest = bytes.get(at as usize..).unwrap_or_default();
-        assert_eq!(buf[..count], rest[..rest.len().min(4)], "4 bytes at {at} after {context:?}");
+        assert_eq!(buf[..count], rest[..rest.len().min(4)], "4 bytes at {at} after {when:?}");
         assert_eq!(content.read(at, 4).unwrap(), buf[..count], "the same without a copy");
     }
-    assert_maps(content, bytes, context);
-    assert!(content.same_bytes(&Content::lower(bytes.to_vec().into())).unwrap(), "{context:?}");
+    assert_maps(content, bytes, when);
+    assert!(content.same_bytes(&Content::lower(bytes.to_vec().into())).unwrap(), "{when:?}");
     if let Some((last, rest)) = bytes.split_last() {
         let other = [rest, &[last ^ 1]].concat();
-        assert!(!content.same_bytes(&Content::lower(other.into())).unwrap(), "{context:?}");
+        assert!(!content.same_bytes(&Content::lower(other.into())).unwrap(), "{when:?}");
     }
 }
 
 /// Data and holes take turns, holes are zeros, and data is what counts as data.
-fn assert_maps(content: &Content, bytes: &[u8], context: Edit) {
+fn assert_maps(content: &Content, bytes: &[u8], when: Edit) {
     let (mut at, mut data) = (0, 0);
     while let Some(start) = content.next_data(at) {
         let end = content.next_hole(start).unwrap();
-        assert!(at <= start && start < end, "{context:?}: data at {start}..{end}, asked at {at}");
+        assert!(at <= start && start < end, "{when:?}: data at {start}..{end}, asked at {at}");
         if start > at {
-            assert_eq!(content.next_hole(at), Some(at), "{context:?}: a hole at {at}");
+            assert_eq!(content.next_hole(at), Some(at), "{when:?}: a hole at {at}");
         }
         let hole = &bytes[at as usize..start as usize];
-        assert!(hole == vec![0; hole.len()], "{context:?}: a hole at {at}..{start} is not zeros");
+        assert!(hole == vec![0; hole.len()], "{when:?}: a hole at {at}..{start} is not zeros");
         (at, data) = (end, data + end - start);
     }
     let rest = &bytes[at as usize..];
-    assert!(
-        rest == vec![0; rest.len()],
-        "{context:?}: the hole at the end, from {at}, is not zeros"
-    );
-    assert_eq!(content.data_bytes(), data, "{context:?}: data bytes");
-    assert!(content.own_bytes() <= data, "{context:?}: own bytes are data");
+    assert!(rest == vec![0; rest.len()], "{when:?}: the hole at the end, from {at}, is not zeros");
+    assert_eq!(content.data_bytes(), data, "{when:?}: data bytes");
+    assert!(content.own_bytes() <= data, "{when:?}: own bytes are data");
 }
 
 proptest! {
@@ -198,4 +190,14 @@ proptest! {
             prop_assert_eq!(old.same_bytes(&content).unwrap(), old_bytes == bytes);
         }
     }
+}
+
+/// Found by `content_is_its_bytes`: at the limit, a hole was refused that gives back more than it takes.
+#[test]
+fn regression_hole_that_frees_more_than_it_costs_is_free() {
+    let mut content = Content::lower(vec![b'l'; 2 * CHUNK as usize].into());
+    content.write(0, &vec![b'o'; CHUNK as usize].into()).unwrap();
+    assert_eq!(content.punch_cost(0, CHUNK + 1), 0, "one chunk goes, one becomes its own");
+    content.punch_hole(0, CHUNK + 1).unwrap();
+    assert_eq!(content.own_bytes(), CHUNK);
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::layers::{Literal, Say, Symlinks, above, builder, hostile_stack, image, stack};
+use super::layers::{
+    Literal, Say, Symlinks, above, attributes, builder, hostile_stack, image, stack,
+};
 use super::picture::{Shown, Text, What, assert_same, picture};
 use crate::{ErrorKind, Image, Layer};
 
@@ -88,8 +90,8 @@ fn fill(
 }
 
 fn plain(what: What, mode: u32, nlink: u32) -> Shown {
-    let (owner, modified, xattrs, same_as) = ((0, 0), 0, BTreeMap::new(), None);
-    Shown { what, mode, owner, modified, nlink, xattrs, same_as }
+    let (uid, modified, xattrs) = attributes(mode);
+    Shown { what, mode, owner: (uid, 0), modified, nlink, xattrs, same_as: None }
 }
 
 proptest! {
@@ -98,7 +100,9 @@ proptest! {
     #[test]
     fn layers_show_what_the_topmost_says(mut layers in stack(1..=6, Symlinks::Leaves)) {
         // Hard links go across layers; the model of containers has them.
-        layers.iter_mut().for_each(|layer| layer.retain(|_, say| !matches!(say, Say::Link(_))));
+        for layer in &mut layers {
+            layer.retain(|_, say| !matches!(say, Say::Link(_)));
+        }
         let mut expected = BTreeMap::new();
         let nlink = 2 + fill(&layers, &(0..layers.len()), "", &mut expected);
         expected.insert("/".into(), plain(What::Dir, 0o755, nlink));

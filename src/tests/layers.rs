@@ -53,7 +53,7 @@ fn raw(symlinks: Symlinks) -> impl Strategy<Value = (String, Raw)> {
     let say = prop_oneof![
         // Few contents, so that a file often is what it was.
         4 => select(vec!["", "1", "22"]).prop_map(|text| Say::File(text.into())),
-        // Two modes: a directory that changes nothing but itself.
+        // Two modes, one with all other attributes: a directory that changes nothing but itself.
         3 => select(vec![0o755, 0o700]).prop_map(Say::Dir),
         2 => select(vec![0o755, 0o700]).prop_map(Say::Opaque),
         4 => Just(Say::Whiteout),
@@ -90,8 +90,8 @@ fn leads_up(path: &str, target: &str) -> bool {
             _ => names.push(name),
         }
     }
-    let inside = names.iter().map(|name| format!("/{name}")).collect::<String>() + "/";
-    format!("{path}/").starts_with(&inside)
+    let inside = ["/", &names.join("/")].concat();
+    inside == "/" || format!("{path}/").starts_with(&format!("{inside}/"))
 }
 
 /// Layers that can be laid over each other: every hard link names something.
@@ -155,11 +155,12 @@ fn link_up(below: &Model, (symlinks, raw): Said) -> Literal {
         lay(&mut over, &literal);
         let is_file = |(path, id): &(String, Id)| {
             let node = &over.at(*id).node;
-            !node.is_dir()
-                && !(symlinks == Symlinks::Leaves && matches!(node, Node::Symlink(_)))
-                && !matches!(
+            let taken =
+                [symlinks == Symlinks::Leaves && matches!(node, Node::Symlink(_)), node.is_dir()];
+            !taken.contains(&true)
+                && matches!(
                     literal.get(path),
-                    Some(Say::Whiteout | Say::Link(_) | Say::Dir(_) | Say::Opaque(_))
+                    None | Some(Say::File(_) | Say::Symlink(_) | Say::Fifo)
                 )
         };
         let files: Vec<_> = over.paths().into_iter().filter(is_file).collect();
@@ -167,12 +168,11 @@ fn link_up(below: &Model, (symlinks, raw): Said) -> Literal {
             continue;
         }
         let target = index.get(&files).0.clone();
-        // The object stands at the first of its names, so the ways to both must be what they are without it.
-        let models = [below, &over];
-        if models
-            .iter()
-            .any(|model| [&path, &target].iter().any(|path| leads_through_symlink(model, path)))
-        {
+        // The object stands at the first of its names, so all ways must be what they are without it.
+        let crooked = |path: &String| {
+            leads_through_symlink(below, path) || leads_through_symlink(&over, path)
+        };
+        if literal.keys().chain([&path, &target]).any(crooked) {
             continue;
         }
         let mut linked = literal.clone();
@@ -218,17 +218,32 @@ pub(super) fn layer(literal: &Literal) -> Layer {
 }
 
 pub(super) fn builder(literal: &Literal) -> LayerBuilder {
-    let time = Attrs::new().modified(Timestamp::EPOCH);
     let say = |builder: LayerBuilder, (path, say): (&String, &Say)| match say {
         Say::Whiteout => builder.whiteout(path),
         Say::File(text) => builder.file(path, text.clone()),
-        Say::Dir(mode) => builder.dir(path).attrs(time.mode(*mode)),
-        Say::Opaque(mode) => builder.opaque_dir(path).attrs(time.mode(*mode)),
+        Say::Dir(mode) => dressed(builder.dir(path), *mode),
+        Say::Opaque(mode) => dressed(builder.opaque_dir(path), *mode),
         Say::Symlink(target) => builder.symlink(target, path),
         Say::Fifo => builder.fifo(path),
         Say::Link(target) => builder.hard_link(target, path),
     };
     literal.iter().fold(Layer::builder(), say)
+}
+
+fn dressed(builder: LayerBuilder, mode: u32) -> LayerBuilder {
+    let (uid, modified, xattrs) = attributes(mode);
+    let attrs = Attrs::new().mode(mode).uid(uid).modified(Timestamp::new(modified, 0));
+    xattrs
+        .into_iter()
+        .fold(builder.attrs(attrs), |builder, (name, value)| builder.xattr(name, value))
+}
+
+/// Owner, time and extended attributes that a layer gives to its directories of this mode.
+pub(super) fn attributes(mode: u32) -> (u32, i64, BTreeMap<String, Vec<u8>>) {
+    match mode {
+        0o700 => (5, -7, BTreeMap::from([("user.d".into(), b"v".to_vec())])),
+        _ => (0, 0, BTreeMap::new()),
+    }
 }
 
 pub(super) fn image(stack: &[Literal]) -> Image {
@@ -238,7 +253,9 @@ pub(super) fn image(stack: &[Literal]) -> Image {
 /// The model of the same layers.
 pub(super) fn model(stack: &[Literal]) -> Model {
     let mut model = Model::default();
-    stack.iter().for_each(|literal| lay(&mut model, literal));
+    for literal in stack {
+        lay(&mut model, literal);
+    }
     model
 }
 
@@ -275,13 +292,17 @@ fn try_lay(model: &mut Model, literal: &Literal) -> bool {
         };
         let (dir, name) = path.rsplit_once('/').unwrap();
         let dir = implied_dir(model, dir);
-        match model.children(dir).get(name).copied() {
-            Some(id) if node.is_dir() && model.at(id).node.is_dir() => model.edit(id).mode = mode,
+        let id = match model.children(dir).get(name).copied() {
+            Some(id) if node.is_dir() && model.at(id).node.is_dir() => id,
             _ => {
                 let id = model.add(node, mode, 0);
                 model.children_mut(dir).insert(name.to_owned(), id);
+                id
             }
-        }
+        };
+        let object = model.edit(id);
+        object.mode = mode;
+        (object.uid, object.modified, object.xattrs) = attributes(mode);
     }
     literal.iter().all(|(path, say)| match say {
         Say::Link(target) => link(model, literal, path, target),

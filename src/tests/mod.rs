@@ -3,12 +3,15 @@
 mod container;
 mod content;
 mod diff;
+mod handles;
 mod layering;
 mod layers;
+mod limits;
 mod model;
 mod ops;
 mod picture;
 mod squash;
+mod states;
 
 /// How many cases a test runs: `default`, or as many times more as `PROPTEST_CASES` is more than proptest's own 256.
 fn cases(default: u32) -> u32 {

@@ -19,6 +19,7 @@ pub(super) const EINVAL: Errno = 22;
 pub(super) const ENOTEMPTY: Errno = 39;
 pub(super) const ELOOP: Errno = 40;
 pub(super) const ENODATA: Errno = 61;
+pub(super) const ESTALE: Errno = 116;
 
 #[derive(Clone, Debug)]
 pub(super) struct Model {
@@ -26,6 +27,8 @@ pub(super) struct Model {
     pub(super) next: Id,
     /// Seconds since 1970.
     pub(super) now: i64,
+    /// Objects that only handles keep after the container went back, and which ones they were.
+    pub(super) left_behind: BTreeMap<Id, Id>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +78,8 @@ impl Spot {
 
 impl Default for Model {
     fn default() -> Self {
-        let mut model = Self { objects: BTreeMap::new(), next: ROOT, now: 0 };
+        let mut model =
+            Self { objects: BTreeMap::new(), next: ROOT, now: 0, left_behind: BTreeMap::new() };
         model.add(Node::Dir(BTreeMap::new()), 0o755, 0);
         model
     }
@@ -192,14 +196,25 @@ impl Model {
         self.edit(id).modified = self.now;
     }
 
-    pub(super) fn create(&mut self, (dir, name): (Id, String), node: Node, mut mode: u32) -> Id {
-        let (setgid, gid) = (self.at(dir).mode & 0o2000, self.at(dir).gid);
-        if node.is_dir() {
-            mode |= setgid;
-        }
-        let id = self.add(node, mode, if setgid > 0 { gid } else { 0 });
+    pub(super) fn create(&mut self, (dir, name): (Id, String), node: Node, mode: u32) -> Id {
+        let id = self.add_in(dir, node, mode);
         self.bind(dir, name, id);
         id
+    }
+
+    pub(super) fn create_unnamed(&mut self, dir: Id) -> Result<Id, Errno> {
+        if !self.at(dir).node.is_dir() {
+            return Err(ENOTDIR);
+        }
+        Ok(self.add_in(dir, Node::File(Vec::new()), 0o644))
+    }
+
+    /// What is made in a setgid directory has its group, and directories are setgid, too.
+    fn add_in(&mut self, dir: Id, node: Node, mode: u32) -> Id {
+        let Object { mode: above, gid, .. } = *self.at(dir);
+        let setgid = above & 0o2000;
+        let inherited = if node.is_dir() { setgid } else { 0 };
+        self.add(node, mode | inherited, if setgid > 0 { gid } else { 0 })
     }
 
     fn bind(&mut self, dir: Id, name: String, id: Id) {
@@ -270,6 +285,11 @@ impl Model {
         let (dir, name) = self.walk(to, false)?.free()?;
         if self.at(id).node.is_dir() {
             return Err(EPERM);
+        }
+        let was = |id: Id| self.left_behind.get(&id).copied().unwrap_or(id);
+        let is_back = |(_, other): &(String, Id)| was(*other) == was(id);
+        if self.nlink(id) == 0 && self.paths().iter().any(is_back) {
+            return Err(ESTALE);
         }
         self.bind(dir, name, id);
         Ok(Vec::new())

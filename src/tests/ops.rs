@@ -36,6 +36,8 @@ pub(super) enum How {
     Truncate,
     Append,
     CreateNew,
+    /// Without a name, in the directory at the path.
+    Temporary,
 }
 
 /// One operation; its `Debug` text is the Rust that makes it.
@@ -69,10 +71,11 @@ pub(super) enum Op {
     LinkFile(usize, String),
 }
 
-/// Three names, three levels: names collide all the time.
+/// Three names, three levels: names collide all the time. Now and then the root, and a way up and down again.
 pub(super) fn path() -> impl Strategy<Value = String> {
-    let name = || select(vec!["a", "b", "c"]);
-    vec(name(), 1..=3).prop_map(|names| format!("/{}", names.join("/")))
+    let plain = vec(select(vec!["a", "b", "c"]), 1..=3);
+    let odd = select(vec!["/", "/a/../b", "/b/../../c/a"]).prop_map(str::to_owned);
+    prop_oneof![30 => plain.prop_map(|names| format!("/{}", names.join("/"))), 1 => odd]
 }
 
 /// Few, so that chains, loops, links to directories, upwards and to nowhere all come up.
@@ -142,8 +145,15 @@ fn attributes() -> impl Strategy<Value = Op> {
 }
 
 /// Handles: they outlive names, and change what they were opened on, wherever it is now.
-fn handles() -> impl Strategy<Value = Op> {
-    let how = select(vec![How::Read, How::ReadWrite, How::Truncate, How::Append, How::CreateNew]);
+pub(super) fn handles() -> impl Strategy<Value = Op> {
+    let how = select(vec![
+        How::Read,
+        How::ReadWrite,
+        How::Truncate,
+        How::Append,
+        How::CreateNew,
+        How::Temporary,
+    ]);
     prop_oneof![
         4 => (slot(), path(), how).prop_map(|(slot, path, how)| Op::Open(slot, path, how)),
         1 => slot().prop_map(Op::Close),
@@ -204,7 +214,7 @@ pub(super) fn done(container: &Container, files: &mut Files, op: &Op) -> Result<
     .map(|()| Vec::new())
 }
 
-fn on_file(files: &Files, op: &Op) -> Result<Vec<u8>> {
+pub(super) fn on_file(files: &Files, op: &Op) -> Result<Vec<u8>> {
     match op {
         Op::ReadAt(slot, at, len) => files.get(slot).map_or(Ok(Vec::new()), |file| {
             let mut buf = vec![0; *len];
@@ -234,6 +244,7 @@ impl How {
             Self::Truncate => options.write(true).truncate(true).create(true),
             Self::Append => options.read(true).append(true).create(true),
             Self::CreateNew => options.read(true).write(true).create_new(true),
+            Self::Temporary => options.read(true).write(true).temporary(true),
         };
         options
     }
@@ -296,6 +307,7 @@ fn open(model: &mut Model, path: &str, how: How) -> Result<Id, model::Errno> {
     let spot = model.walk(path, how != How::CreateNew)?;
     match spot.found {
         Some(_) if how == How::CreateNew => Err(EEXIST),
+        Some(dir) if how == How::Temporary => model.create_unnamed(dir),
         Some(id) if model.at(id).node.is_dir() => {
             if how.writes() {
                 Err(EISDIR)
@@ -310,7 +322,7 @@ fn open(model: &mut Model, path: &str, how: How) -> Result<Id, model::Errno> {
             }
             Ok(id)
         }
-        None if matches!(how, How::Read | How::ReadWrite) => Err(ENOENT),
+        None if matches!(how, How::Read | How::ReadWrite | How::Temporary) => Err(ENOENT),
         None => {
             let name = spot.name.expect("because only a name can be missing");
             Ok(model.create((spot.dir, name), Node::File(Vec::new()), 0o644))
@@ -318,7 +330,7 @@ fn open(model: &mut Model, path: &str, how: How) -> Result<Id, model::Errno> {
     }
 }
 
-fn imagine_file(model: &mut Model, id: Id, how: How, op: &Op) -> Answer {
+pub(super) fn imagine_file(model: &mut Model, id: Id, how: How, op: &Op) -> Answer {
     match op {
         Op::LinkFile(_, path) => return model.link(id, path),
         Op::ReadAt(..) if !how.reads() => return Err(EBADF),

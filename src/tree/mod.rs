@@ -258,6 +258,12 @@ impl Tree {
         paths
     }
 
+    /// Whether a name leads to this number. O(links × depth).
+    pub(crate) fn is_named(&self, ino: Ino) -> bool {
+        self.inode(ino).is_some()
+            && self.paths_of(ino).iter().any(|path| self.at(path) == Some(ino))
+    }
+
     /// Whether `dir` is `above` or lies somewhere in it. O(depth).
     pub(crate) fn is_within(&self, mut dir: Ino, above: Ino) -> bool {
         while dir != above {

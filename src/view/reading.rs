@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::credentials::{Access, Credentials};
+use crate::credentials::Access;
 use crate::error::{ErrorKind, Fault};
-use crate::tree::{Inode, Node};
+use crate::tree::Node;
 use crate::walk::{Follow, Place, Space};
 
 /// The bytes of a file.
@@ -37,16 +37,6 @@ pub(crate) fn canonicalize(space: &Space<'_>, path: &[u8]) -> Result<Vec<u8>, Fa
         _ => space.path_of_dir(place),
     };
     Ok([b"/", &*path].concat())
-}
-
-pub(crate) fn xattr(creds: &Credentials, inode: &Inode, name: &[u8]) -> Result<Bytes, Fault> {
-    creds.check_read_xattr(inode, name)?;
-    Ok(inode.xattrs.get(name).cloned().ok_or(ErrorKind::NoData)?)
-}
-
-pub(crate) fn xattrs(creds: &Credentials, inode: &Inode) -> Vec<std::ffi::OsString> {
-    let names = inode.xattrs.iter().map(|(name, _)| name).filter(|name| creds.sees_xattr(name));
-    names.map(crate::path::to_os_string).collect()
 }
 
 /// Writes the reading methods for a type that has `see`, `world` and `was_read`.
@@ -229,22 +219,24 @@ macro_rules! reading_methods {
             ///
             /// # Errors
             ///
-            /// As [`metadata`](Self::metadata); `NoData` if there is no such attribute; `PermissionDenied` of `user.`
-            /// attributes where the contents may not be read.
+            /// - As [`metadata`](Self::metadata).
+            /// - `NoData`: there is none of this name, or it is in `trusted.` and these credentials are not root's.
+            /// - `PermissionDenied`; `OutOfRange`, `InvalidInput`, `Unsupported`: no attribute can have this name.
             pub fn xattr(
                 &self,
                 path: impl AsRef<std::path::Path>,
                 name: impl AsRef<[u8]>,
             ) -> $crate::Result<bytes::Bytes> {
-                let path = $crate::path::bytes(path.as_ref());
+                let (path, name) = ($crate::path::bytes(path.as_ref()), name.as_ref());
                 self.see(|space| {
-                    let inode = space.inode(space.lookup(path, $crate::walk::Follow::Yes)?);
-                    $crate::view::xattr(space.creds, inode, name.as_ref())
+                    $crate::xattr::check_name(name)?;
+                    let place = space.lookup(path, $crate::walk::Follow::Yes)?;
+                    $crate::xattr::get(space.creds, space.inode(place), name)
                 })
                 .map_err(|fault| $crate::Error::new("xattr", path, fault))
             }
 
-            /// The names of all extended attributes, sorted. Symbolic links are followed.
+            /// The names of all extended attributes, sorted; those in `trusted.` only to root. Symbolic links are followed.
             ///
             /// # Errors
             ///
@@ -255,8 +247,8 @@ macro_rules! reading_methods {
             ) -> $crate::Result<Vec<std::ffi::OsString>> {
                 let path = $crate::path::bytes(path.as_ref());
                 self.see(|space| {
-                    let inode = space.inode(space.lookup(path, $crate::walk::Follow::Yes)?);
-                    Ok($crate::view::xattrs(space.creds, inode))
+                    let place = space.lookup(path, $crate::walk::Follow::Yes)?;
+                    Ok($crate::xattr::names(space.creds, space.inode(place)))
                 })
                 .map_err(|fault: $crate::error::Fault| $crate::Error::new("xattrs", path, fault))
             }

@@ -5,6 +5,7 @@ mod container;
 mod host;
 mod layers;
 mod posix;
+mod random;
 mod regressions;
 mod structure;
 mod threads;
