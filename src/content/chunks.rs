@@ -175,7 +175,7 @@ impl Chunks {
     }
 
     pub(super) fn write(&mut self, offset: u64, data: &Bytes) -> io::Result<()> {
-        let edges = self.load_edges(offset, data.len() as u64)?;
+        let mut edges = self.load_edges(offset, data.len() as u64)?;
         self.len = self.len.max(offset + data.len() as u64);
         for piece in pieces(offset, data.len() as u64) {
             let part = data.slice(piece.at..piece.at + piece.len());
@@ -184,7 +184,7 @@ impl Chunks {
                 continue;
             }
             let old =
-                self.take_own(piece.index).or_else(|| edges.get(piece.index)).unwrap_or_default();
+                self.take_own(piece.index).or_else(|| edges.take(piece.index)).unwrap_or_default();
             self.put(piece.index, overwritten(old, piece.from as u64, piece.to as u64, &part));
         }
         Ok(())
@@ -241,7 +241,7 @@ impl Chunks {
 
     pub(super) fn punch_hole(&mut self, offset: u64, len: u64) -> io::Result<()> {
         let len = len.min(self.len.saturating_sub(offset));
-        let edges = self.load_edges(offset, len)?;
+        let mut edges = self.load_edges(offset, len)?;
         for piece in self.pieces_with_data(offset, len) {
             let data_len = self.data_len(piece.index);
             if piece.from == 0 && piece.to as u64 >= data_len {
@@ -249,7 +249,7 @@ impl Chunks {
             } else if self.is_zeroed_in_part(&piece) {
                 let old = self
                     .take_own(piece.index)
-                    .or_else(|| edges.get(piece.index))
+                    .or_else(|| edges.take(piece.index))
                     .unwrap_or_default();
                 let to = (piece.to as u64).min(data_len);
                 let zeros = vec![0; to as usize - piece.from];
@@ -386,7 +386,7 @@ impl Chunks {
             let kept_in_part = piece.from > 0 || (piece.to as u64) < self.data_len(piece.index);
             if kept_in_part
                 && !self.own.contains_key(&piece.index)
-                && edges.get(piece.index).is_none()
+                && !edges.holds(piece.index)
             {
                 edges.0.push((piece.index, self.chunk(piece.index)?));
             }
@@ -400,8 +400,14 @@ impl Chunks {
 struct Edges(Vec<(u64, Bytes)>);
 
 impl Edges {
-    fn get(&self, index: u64) -> Option<Bytes> {
-        self.0.iter().find(|(edge, _)| *edge == index).map(|(_, bytes)| bytes.clone())
+    fn holds(&self, index: u64) -> bool {
+        self.0.iter().any(|(edge, _)| *edge == index)
+    }
+
+    /// Gives a chunk away, so that it is changed in place.
+    fn take(&mut self, index: u64) -> Option<Bytes> {
+        let at = self.0.iter().position(|(edge, _)| *edge == index)?;
+        Some(self.0.swap_remove(at).1)
     }
 }
 
