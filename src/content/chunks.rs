@@ -384,10 +384,7 @@ impl Chunks {
             [pieces(offset, len).next(), pieces(offset, len).next_back()].into_iter().flatten()
         {
             let kept_in_part = piece.from > 0 || (piece.to as u64) < self.data_len(piece.index);
-            if kept_in_part
-                && !self.own.contains_key(&piece.index)
-                && !edges.holds(piece.index)
-            {
+            if kept_in_part && !self.own.contains_key(&piece.index) && !edges.holds(piece.index) {
                 edges.0.push((piece.index, self.chunk(piece.index)?));
             }
         }
