@@ -107,14 +107,16 @@ impl Timestamp {
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        let saturate = |secs: u64| i64::try_from(secs).unwrap_or(i64::MAX);
         match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => Self::new(saturate(after.as_secs()), after.subsec_nanos()),
+            Ok(after) => {
+                Self::new(0_i64.saturating_add_unsigned(after.as_secs()), after.subsec_nanos())
+            }
             Err(before) => {
                 let before = before.duration();
+                let secs = 0_i64.saturating_sub_unsigned(before.as_secs());
                 match before.subsec_nanos() {
-                    0 => Self::new(-saturate(before.as_secs()), 0),
-                    nanos => Self::new(-saturate(before.as_secs()) - 1, 1_000_000_000 - nanos),
+                    0 => Self::new(secs, 0),
+                    nanos => Self::new(secs.saturating_sub(1), 1_000_000_000 - nanos),
                 }
             }
         }
@@ -450,7 +452,14 @@ mod tests {
     }
 
     #[test]
-    fn timestamp_out_of_range_is_an_error() {
-        assert!(SystemTime::try_from(Timestamp::new(i64::MIN, 0)).is_err());
+    fn timestamp_at_the_ends_is_exact_or_out_of_range() {
+        for time in [(i64::MIN, 0), (i64::MIN, 7), (i64::MIN + 1, 0), (i64::MAX, 999_999_999)] {
+            let time = Timestamp::new(time.0, time.1);
+            match SystemTime::try_from(time) {
+                Ok(there) => assert_eq!(Timestamp::from(there), time),
+                // What the platform's clock holds differs; Linux's holds all of these.
+                Err(kind) => assert_eq!(kind, crate::ErrorKind::OutOfRange),
+            }
+        }
     }
 }

@@ -45,9 +45,11 @@ impl Access {
 }
 
 impl Credentials {
+    pub(crate) const ROOT: Self = Self { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022 };
+
     /// Uid 0, gid 0, umask 022: every permission check passes.
     pub fn root() -> Self {
-        Self { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022 }
+        Self::ROOT
     }
 
     /// A user with one group and umask 022: POSIX permission checks apply, unless `uid` is 0.

@@ -275,6 +275,7 @@ impl ErrorKind {
             io::ErrorKind::PermissionDenied => Self::PermissionDenied,
             io::ErrorKind::NotADirectory => Self::NotADirectory,
             io::ErrorKind::InvalidInput => Self::InvalidInput,
+            io::ErrorKind::FileTooLarge => Self::FileTooLarge,
             _ => Self::Io,
         }
     }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::container::{Container, ContainerBuilder};
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Result};
 use crate::layer::{self, Layer};
@@ -18,7 +17,7 @@ const FREEZE_FRACTION: u64 = 8;
 /// A read-only, immutable template: layers, and the filesystem that they are together.
 ///
 /// The layers are merged once, when the image is made; every container of it shares the result. A clone costs two
-/// reference counts. A change makes a new image ([`with_layer`](Self::with_layer), [`Container::commit`]) that shares
+/// reference counts. A change makes a new image ([`with_layer`](Self::with_layer), [`Container::commit`](crate::Container::commit)) that shares
 /// the layers below.
 ///
 /// # Examples
@@ -54,7 +53,7 @@ impl Image {
         let layers: Arc<[Layer]> = layers.into_iter().collect();
         let mut tree = Tree::empty();
         for layer in &*layers {
-            tree = layer::apply(&tree, layer)?;
+            tree = layer::apply(tree, layer)?;
         }
         Ok(Self { layers, tree: freeze(&tree)? })
     }
@@ -65,7 +64,7 @@ impl Image {
     ///
     /// As [`from_layers`](Self::from_layers).
     pub fn with_layer(&self, layer: Layer) -> Result<Self> {
-        let mut tree = layer::apply(&self.tree, &layer)?;
+        let mut tree = layer::apply(self.tree.clone(), &layer)?;
         let allowed = FREEZE_MIN.max((tree.base_len() / FREEZE_FRACTION) as usize);
         if tree.changed() > allowed {
             tree = freeze(&tree)?;
@@ -96,27 +95,6 @@ impl Image {
     /// What the image shows, to read. O(1).
     pub fn view(&self) -> View {
         View::new(self.tree.clone())
-    }
-
-    /// Starts a container: this image and an empty writable layer, acting as root, without limits. O(1).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use stratafs::Image;
-    /// let image = Image::scratch();
-    /// let (one, two) = (image.container(), image.container());
-    /// one.write("/id", "1")?;
-    /// assert!(!two.exists("/id")?);
-    /// # Ok::<(), stratafs::Error>(())
-    /// ```
-    pub fn container(&self) -> Container {
-        Container::of(self)
-    }
-
-    /// Starts a container with limits, volumes, a clock or credentials of its own.
-    pub fn build_container(&self) -> ContainerBuilder {
-        ContainerBuilder::new(self.clone())
     }
 
     /// The same filesystem as an image of one layer. O(names).

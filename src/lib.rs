@@ -51,7 +51,7 @@
 //! | `host` | [`host::import`]: a real directory becomes a layer (Unix) |
 //!
 //! The longer texts are in [`_docs`].
-#![cfg_attr(not(all(feature = "host", unix)), doc = "\n[`host::import`]: crate#features")]
+#![cfg_attr(not(all(feature = "host", unix)), doc = "", doc = "[`host::import`]: crate#features")]
 
 pub mod _docs;
 mod attr;
@@ -70,6 +70,7 @@ mod tree;
 mod view;
 mod volume;
 mod walk;
+mod xattr;
 
 #[cfg(test)]
 mod tests;

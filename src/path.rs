@@ -67,9 +67,28 @@ pub(crate) fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// The directories above a path without a leading `/`, from the root ("") down.
+pub(crate) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes =
+        path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(slash, _)| slash);
+    let root = (!path.is_empty()).then_some(0);
+    root.into_iter().chain(slashes).map(|end| &path[..end])
+}
+
+/// Whether `path` is `dir` or lies somewhere in it.
+pub(crate) fn is_within(path: &[u8], dir: &[u8]) -> bool {
+    dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
 /// Orders paths by their names from the root down, so that a directory comes right before what is in it.
+///
+/// A name has no NUL, so it is enough to let `/` come before every other byte.
 pub(crate) fn compare(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
-    a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
+    let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    match a.iter().zip(b).find(|(x, y)| x != y) {
+        Some((x, y)) => rank(x).cmp(&rank(y)),
+        None => a.len().cmp(&b.len()),
+    }
 }
 
 /// Brings a path to the form in which layers keep it: no leading or trailing `/`, no `.`, no `..`.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::container::{Container, Core, Limits};
+use crate::container::{Container, ContainerBuilder, Limits};
 use crate::error::Result;
 use crate::image::Image;
 
@@ -59,9 +60,19 @@ impl Volume {
     fn try_with_limits(limits: Limits) -> Result<Self> {
         Ok(Self(Arc::new(Image::scratch().build_container().limits(limits).build()?)))
     }
+}
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        self.0.core()
+/// Volumes
+impl ContainerBuilder {
+    /// Mounts a volume at a directory, which is made if it is missing. Several, in the order of the calls; one may be
+    /// mounted inside another.
+    pub fn volume(self, path: impl AsRef<Path>, volume: &Volume) -> Self {
+        self.mount(path.as_ref(), volume.0.core(), false)
+    }
+
+    /// The same, but what is in it cannot be changed through this container.
+    pub fn volume_read_only(self, path: impl AsRef<Path>, volume: &Volume) -> Self {
+        self.mount(path.as_ref(), volume.0.core(), true)
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Space<'a> {
     pub(crate) creds: &'a Credentials,
 }
 
-static ROOT: Credentials = Credentials { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022 };
+pub(crate) static ROOT: Credentials = Credentials::ROOT;
 
 /// Whether a symbolic link at the end of the path is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,16 +88,17 @@ impl<'a> Space<'a> {
 
     /// The object that a path leads to.
     pub(crate) fn lookup(&self, path: &[u8], follow: Follow) -> Result<Place, Fault> {
-        if let Found::At(ino) = self.find(path.strip_prefix(b"/").unwrap_or(path))
-            && !path.is_empty()
-        {
-            let place = Place { mount: 0, ino };
-            if follow != Follow::Yes || !matches!(self.inode(place).node, Node::Symlink(_)) {
-                return Ok(place);
+        match self.find(path.strip_prefix(b"/").unwrap_or(path)) {
+            Found::At(ino) if !path.is_empty() => {
+                let place = Place { mount: 0, ino };
+                if follow != Follow::Yes || !matches!(self.inode(place).node, Node::Symlink(_)) {
+                    return Ok(place);
+                }
             }
+            Found::Missing => return Err(ErrorKind::NotFound.into()),
+            Found::At(_) | Found::Unknown => {}
         }
-        // The walk borrows the path and the trees for one lifetime; the place it finds outlives both.
-        Space { ..*self }.walk(path, follow)?.existing(self)
+        self.walk(path, follow)?.existing(self)
     }
 
     /// Asks the index of whole paths, where it can be trusted: nobody is kept from searching, no volume covers the path.
@@ -203,7 +204,10 @@ impl<'p> Walker<'p> {
                     }
                     self.at = dir;
                 }
-                _ if name.len() > NAME_MAX => return Err(ErrorKind::NameTooLong.into()),
+                // The last name is looked up by whoever asked: rename(2) has its own order.
+                _ if name.len() > NAME_MAX && !is_last => {
+                    return Err(ErrorKind::NameTooLong.into());
+                }
                 _ => {
                     let found = self.space.child(self.at, name);
                     let target = found.and_then(|place| match &self.space.inode(place).node {
@@ -282,8 +286,17 @@ impl Walk<'_> {
         if let Last::Name(name) = self.last { Some(name.into()) } else { None }
     }
 
+    /// Whether the last component can be a name at all.
+    pub(crate) fn check_name(&self) -> Result<(), ErrorKind> {
+        match self.last {
+            Last::Name(name) if name.len() > NAME_MAX => Err(ErrorKind::NameTooLong),
+            _ => Ok(()),
+        }
+    }
+
     /// What is there, or the error that asking for it gives.
     pub(crate) fn existing(&self, space: &Space<'_>) -> Result<Place, Fault> {
+        self.check_name()?;
         let place = self.found.ok_or(ErrorKind::NotFound)?;
         if self.dir_only && !space.inode(place).is_dir() {
             return Err(ErrorKind::NotADirectory.into());

@@ -14,7 +14,6 @@ use crate::image::Image;
 use crate::path::{self, Name};
 use crate::tree::Inode;
 use crate::view::World;
-use crate::volume::Volume;
 use crate::walk::{Follow, MountPoint, Place};
 
 /// When reading a file changes its access time.
@@ -98,7 +97,7 @@ pub struct ContainerBuilder {
     image: Image,
     limits: Limits,
     settings: Settings,
-    volumes: Vec<(Vec<u8>, Volume, bool)>,
+    volumes: Vec<(Vec<u8>, Mount)>,
 }
 
 impl ContainerBuilder {
@@ -135,16 +134,9 @@ impl ContainerBuilder {
         self
     }
 
-    /// Mounts a volume at a directory, which is made if it is missing. Several, in the order of the calls; one may be
-    /// mounted inside another.
-    pub fn volume(mut self, path: impl AsRef<Path>, volume: &Volume) -> Self {
-        self.volumes.push((path::bytes(path.as_ref()).to_vec(), volume.clone(), false));
-        self
-    }
-
-    /// The same, but what is in it cannot be changed through this container.
-    pub fn volume_read_only(mut self, path: impl AsRef<Path>, volume: &Volume) -> Self {
-        self.volumes.push((path::bytes(path.as_ref()).to_vec(), volume.clone(), true));
+    pub(crate) fn mount(mut self, path: &Path, core: &Arc<Core>, read_only: bool) -> Self {
+        self.volumes
+            .push((path::bytes(path).to_vec(), Mount { core: Arc::clone(core), read_only }));
         self
     }
 
@@ -159,14 +151,14 @@ impl ContainerBuilder {
         let Self { image, limits, mut settings, volumes } = self;
         let mut world = World::of(image.tree().clone());
         let (mut mounts, mut mounted): (Vec<MountPoint>, Vec<Mount>) = (Vec::new(), Vec::new());
-        for (path, volume, read_only) in volumes {
+        for (path, volume) in volumes {
             let at = mount_point(&mut world, &mounted, &path)
                 .map_err(|fault| Error::new("mount volume", &path, fault))?;
             let real = world.see(|space| space.path_of_dir(at));
             mounts.push(MountPoint { at, path: real.into() });
             world.mounts = mounts.clone().into();
-            world.volumes.push(volume.core().store.read(|state| state.tree.clone()));
-            mounted.push(Mount { core: Arc::clone(volume.core()), read_only });
+            world.volumes.push(volume.core.store.read(|state| state.tree.clone()));
+            mounted.push(volume);
         }
         settings.mounts = world.mounts;
         settings.volumes = mounted.into();
@@ -199,8 +191,7 @@ fn mount_point(world: &mut World, mounted: &[Mount], path: &[u8]) -> Result<Plac
 
 fn make_dir(world: &mut World, mounted: &[Mount], dir: Place, name: Name) -> Result<(), Fault> {
     let Some(volume) = dir.mount.checked_sub(1) else {
-        let ino = world.root.add(Inode::implied_dir());
-        world.root.bind(dir.ino, name, ino);
+        world.root.add(dir.ino, name, Inode::implied_dir());
         return Ok(());
     };
     if mounted[volume].read_only {

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Node};
 use crate::walk::{Follow, Place, Space};
+use crate::xattr;
 
 /// Making and removing
 impl Container {
@@ -28,18 +29,14 @@ impl Container {
     pub fn write(&self, path: impl AsRef<Path>, contents: impl Into<Bytes>) -> Result<()> {
         let path = path::bytes(path.as_ref());
         let contents = contents.into();
-        let find = |space: &Space<'_>| found_or_dir(space, path, Follow::Yes);
+        let find = |space: &Space<'_>| file_to_make(space, path, Follow::Yes);
         self.change(Pass::Change, find, |change, spot| {
             let (contents, name) = (contents.clone(), spot.name(ErrorKind::IsADirectory)?);
             match spot.found {
                 Some(Place { ino, .. }) => {
                     writable_file(change, ino)?;
-                    if spot.dir_only {
-                        return Err(ErrorKind::NotADirectory.into());
-                    }
                     change.replace(Object::Named(ino), contents)
                 }
-                None if spot.dir_only => Err(ErrorKind::IsADirectory.into()),
                 None => change
                     .create(spot.dir.ino, name, Node::File(Content::own(contents)), 0o666)
                     .map(drop),
@@ -56,7 +53,7 @@ impl Container {
     pub fn append(&self, path: impl AsRef<Path>, contents: impl Into<Bytes>) -> Result<()> {
         let path = path::bytes(path.as_ref());
         let contents = contents.into();
-        let find = |space: &Space<'_>| found_or_dir(space, path, Follow::Yes);
+        let find = |space: &Space<'_>| file_to_make(space, path, Follow::Yes);
         self.change(Pass::Change, find, |change, spot| {
             let name = spot.name(ErrorKind::IsADirectory)?;
             match spot.found {
@@ -64,7 +61,6 @@ impl Container {
                     writable_file(change, ino)?;
                     change.write(Object::Named(ino), None, &contents).map(drop)
                 }
-                None if spot.dir_only => Err(ErrorKind::IsADirectory.into()),
                 None => change
                     .create(spot.dir.ino, name, Node::File(Content::own(contents.clone())), 0o666)
                     .map(drop),
@@ -153,8 +149,13 @@ impl Container {
             |change, spot| {
                 let name = spot.name(ErrorKind::IsADirectory)?;
                 let ino = spot.present()?;
-                if spot.dir_only && !change.get(Object::Named(ino))?.is_dir() {
-                    return Err(ErrorKind::NotADirectory.into());
+                if spot.dir_only {
+                    let is_dir = change.get(Object::Named(ino))?.is_dir();
+                    return Err(if is_dir {
+                        ErrorKind::IsADirectory.into()
+                    } else {
+                        ErrorKind::NotADirectory.into()
+                    });
                 }
                 change.unlink(spot.dir.ino, name, ino)
             },
@@ -251,7 +252,7 @@ impl Container {
     ///
     /// # Errors
     ///
-    /// As [`create_dir`](Self::create_dir); `NotPermitted` to all but root.
+    /// As [`create_dir`](Self::create_dir); `NotPermitted` to all but root, unless it is 0:0.
     pub fn create_char_device(
         &self,
         path: impl AsRef<Path>,
@@ -282,7 +283,12 @@ impl Container {
 
     /// Makes anything but a directory.
     fn make(&self, path: &[u8], node: &Node, mode: u32) -> Result<(), Fault> {
-        let device = matches!(node, Node::CharDevice(_) | Node::BlockDevice(_));
+        // mknod(2) asks for no privilege to make the device 0:0, which leads to no driver.
+        let device = match node {
+            Node::CharDevice(device) => *device != Device::default(),
+            Node::BlockDevice(_) => true,
+            _ => false,
+        };
         self.change(
             Pass::Change,
             |space| dir_of(space, path),
@@ -291,8 +297,8 @@ impl Container {
                 if spot.dir_only {
                     return Err(ErrorKind::NotFound.into());
                 }
-                if device && !change.creds.is_root() {
-                    return Err(ErrorKind::NotPermitted.into());
+                if device {
+                    change.check_may_make_device(spot.dir.ino)?;
                 }
                 change.create(spot.dir.ino, name, node.clone(), mode & 0o7777).map(drop)
             },
@@ -337,8 +343,8 @@ impl Container {
     fn rename_with(&self, op: &'static str, from: &Path, to: &Path, taken: Taken) -> Result<()> {
         let (from, to) = (path::bytes(from), path::bytes(to));
         let find = |space: &Space<'_>| {
-            let old = Spot::find(space, from, Follow::Never)?;
-            let new = Spot::find(space, to, Follow::Never)?;
+            let old = Spot::find_unchecked(space, from)?;
+            let new = Spot::find_unchecked(space, to)?;
             if old.dir.mount != new.dir.mount {
                 return Err(ErrorKind::CrossesDevices.into());
             }
@@ -444,11 +450,14 @@ impl Container {
         value: impl Into<Bytes>,
         mode: XattrMode,
     ) -> Result<()> {
-        let (path, value) = (path::bytes(path.as_ref()), value.into());
-        self.change_object(path, Follow::Yes, |change, object| {
-            change.set_xattr(object, name.as_ref(), value.clone(), mode)
-        })
-        .map_err(|fault| Error::new("set_xattr", path, fault))
+        let (path, name, value) = (path::bytes(path.as_ref()), name.as_ref(), value.into());
+        xattr::check_name(name)
+            .and_then(|()| {
+                self.change_object(path, Follow::Yes, |change, object| {
+                    change.set_xattr(object, name, value.clone(), mode)
+                })
+            })
+            .map_err(|fault| Error::new("set_xattr", path, fault))
     }
 
     /// Removes an extended attribute. Symbolic links are followed.
@@ -457,11 +466,14 @@ impl Container {
     ///
     /// As [`set_xattr`](Self::set_xattr); `NoData` if it is not there.
     pub fn remove_xattr(&self, path: impl AsRef<Path>, name: impl AsRef<[u8]>) -> Result<()> {
-        let path = path::bytes(path.as_ref());
-        self.change_object(path, Follow::Yes, |change, object| {
-            change.remove_xattr(object, name.as_ref())
-        })
-        .map_err(|fault| Error::new("remove_xattr", path, fault))
+        let (path, name) = (path::bytes(path.as_ref()), name.as_ref());
+        xattr::check_name(name)
+            .and_then(|()| {
+                self.change_object(path, Follow::Yes, |change, object| {
+                    change.remove_xattr(object, name)
+                })
+            })
+            .map_err(|fault| Error::new("remove_xattr", path, fault))
     }
 
     fn change_object<R>(
@@ -489,6 +501,20 @@ pub(super) fn found_or_dir(
 ) -> Result<(Place, Spot), Fault> {
     let spot = Spot::find(space, path, follow)?;
     Ok((spot.found.unwrap_or(spot.dir), spot))
+}
+
+/// The same for a file that is made if it is missing: nothing that ends in `/` is one, whatever is there (open(2), `O_CREAT`).
+pub(super) fn file_to_make(
+    space: &Space<'_>,
+    path: &[u8],
+    follow: Follow,
+) -> Result<(Place, Spot), Fault> {
+    let follow = if path.ends_with(b"/") { Follow::Never } else { follow };
+    let (place, spot) = found_or_dir(space, path, follow)?;
+    if spot.dir_only && matches!(spot.last, SpotName::Name(_)) {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    Ok((place, spot))
 }
 
 fn writable_file(change: &Change<'_>, ino: Ino) -> Result<(), Fault> {
@@ -534,7 +560,9 @@ fn rename(change: &mut Change<'_>, old: &Spot, new: &Spot, taken: Taken) -> Resu
     let refused =
         if taken == Taken::Refuse { ErrorKind::AlreadyExists } else { ErrorKind::ResourceBusy };
     let new_name = new.name(refused)?;
+    path::check_name(old_name)?;
     let old_ino = old.present()?;
+    path::check_name(new_name)?;
     let new_ino = match new.found {
         Some(_) if taken == Taken::Refuse => return Err(ErrorKind::AlreadyExists.into()),
         None if taken == Taken::Exchange => return Err(ErrorKind::NotFound.into()),

@@ -13,11 +13,13 @@ use super::gate::{Change, XattrMode};
 use super::{Atime, Core, Object, Pass};
 use crate::attr::{Attrs, Metadata};
 use crate::content::Content;
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Inode, Node};
-use crate::view::{self, ReadDir, View, World};
-use crate::walk::Place;
+use crate::view::{ReadDir, View, World};
+use crate::walk::{Follow, Place, ROOT};
+use crate::xattr;
 
 /// An open file or directory, like [`std::fs::File`].
 ///
@@ -64,8 +66,25 @@ pub(super) struct Access {
     pub(super) append: bool,
 }
 
+/// Opening
+impl View {
+    /// Opens a file or directory for reading.
+    ///
+    /// # Errors
+    ///
+    /// As [`metadata`](Self::metadata); and `NoDevice` for fifos, sockets and devices, which are data here.
+    pub fn open(&self, path: impl AsRef<std::path::Path>) -> Result<File> {
+        let path = path::bytes(path.as_ref());
+        let ino = self
+            .see(|space| space.lookup(path, Follow::Yes))
+            .map_err(|fault| Error::new("open", path, fault))?
+            .ino;
+        File::of_view(self.clone(), ino, path).map_err(|fault| Error::new("open", path, fault))
+    }
+}
+
 impl File {
-    pub(crate) fn of_view(view: View, ino: Ino, path: &[u8]) -> Result<Self, Fault> {
+    fn of_view(view: View, ino: Ino, path: &[u8]) -> Result<Self, Fault> {
         if !matches!(view.tree().expect(ino).node, Node::File(_) | Node::Dir(_)) {
             return Err(Fault::rule(
                 ErrorKind::NoDevice,
@@ -108,6 +127,13 @@ impl File {
 
     fn wrap(&self, op: &'static str) -> impl Fn(Fault) -> Error + '_ {
         move |fault| Error::new(op, &self.path, fault)
+    }
+
+    fn credentials(&self) -> &Credentials {
+        match &self.backing {
+            Backing::View(..) => &ROOT,
+            Backing::Container { settings, .. } => &settings.credentials,
+        }
     }
 
     fn look<R>(&self, look: impl FnOnce(&Inode) -> Result<R, Fault>) -> Result<R, Fault> {
@@ -278,7 +304,10 @@ impl File {
     /// `InvalidInput` if the two ranges are of one file and overlap.
     pub fn copy_range(&self, offset: u64, to: &Self, to_offset: u64, len: u64) -> Result<u64> {
         let copy = || {
-            if !self.access.read || to.access.append {
+            // As Linux asks: what both are, and only then what they were opened for.
+            to.content(|_| Ok(()))?;
+            let len = self.content(|content| Ok(content.len().saturating_sub(offset).min(len)))?;
+            if !self.access.read || !to.access.write || to.access.append {
                 return Err(ErrorKind::BadHandle.into());
             }
             let overlaps =
@@ -307,11 +336,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// - `NoDevice`: none follows (as Linux says it). `IsADirectory`; `StaleHandle`.
+    /// - `NoDevice`: none follows (as Linux says it). `InvalidInput`: a directory. `StaleHandle`.
     pub fn next_data(&self, offset: u64) -> Result<u64> {
-        let next =
-            self.content(|content| Ok(content.next_data(offset).ok_or(ErrorKind::NoDevice)?));
-        next.map_err(self.wrap("next_data"))
+        self.seek_content(|content| content.next_data(offset)).map_err(self.wrap("next_data"))
     }
 
     /// Where the next hole at or after `offset` begins; the end of the file counts as one (`SEEK_HOLE`).
@@ -320,9 +347,15 @@ impl File {
     ///
     /// As [`next_data`](Self::next_data).
     pub fn next_hole(&self, offset: u64) -> Result<u64> {
-        let next =
-            self.content(|content| Ok(content.next_hole(offset).ok_or(ErrorKind::NoDevice)?));
-        next.map_err(self.wrap("next_hole"))
+        self.seek_content(|content| content.next_hole(offset)).map_err(self.wrap("next_hole"))
+    }
+
+    /// lseek(2): a directory has neither data nor holes.
+    fn seek_content(&self, next: impl FnOnce(&Content) -> Option<u64>) -> Result<u64, Fault> {
+        self.look(|inode| match &inode.node {
+            Node::File(content) => Ok(next(content).ok_or(ErrorKind::NoDevice)?),
+            _ => Err(ErrorKind::InvalidInput.into()),
+        })
     }
 
     /// Does nothing, like [`std::fs::File::sync_all`] on a filesystem in memory: what is written is there.
@@ -364,18 +397,19 @@ impl File {
     ///
     /// # Errors
     ///
-    /// - `NoData`: there is none of this name. `StaleHandle`.
+    /// As [`Container::xattr`](crate::Container::xattr); `StaleHandle`.
     pub fn xattr(&self, name: impl AsRef<[u8]>) -> Result<Bytes> {
-        self.look(|inode| view::xattr(inode, name.as_ref())).map_err(self.wrap("xattr"))
+        self.look(|inode| xattr::get(self.credentials(), inode, name.as_ref()))
+            .map_err(self.wrap("xattr"))
     }
 
-    /// The names of all extended attributes, sorted.
+    /// The names of all extended attributes, sorted; those in `trusted.` only to root.
     ///
     /// # Errors
     ///
     /// - `StaleHandle`.
     pub fn xattrs(&self) -> Result<Vec<std::ffi::OsString>> {
-        self.look(|inode| Ok(view::xattrs(inode))).map_err(self.wrap("xattrs"))
+        self.look(|inode| Ok(xattr::names(self.credentials(), inode))).map_err(self.wrap("xattrs"))
     }
 
     /// Sets an extended attribute.

@@ -10,9 +10,8 @@ use crate::credentials::{Access, Credentials};
 use crate::error::{ErrorKind, Fault};
 use crate::path::{self, Name};
 use crate::tree::{Dir, Ino, Inode, Node};
+use crate::xattr;
 
-/// `XATTR_NAME_MAX` of Linux.
-const XATTR_NAME_MAX: usize = 255;
 /// `XATTR_SIZE_MAX` of Linux.
 const XATTR_VALUE_MAX: usize = 64 * 1024;
 /// All attributes of one object together.
@@ -76,10 +75,15 @@ impl Change<'_> {
         let cost = self.live.state.cost(ino, &inode);
         self.limits.check(self.live.state.usage, cost)?;
         self.live.state.add(cost);
-        let ino = self.live.state.tree.add(inode);
-        self.live.state.tree.bind(dir, Name::clone(name), ino);
+        let ino = self.live.state.tree.add(dir, Name::clone(name), inode);
         self.touch_dir(dir);
         Ok(ino)
+    }
+
+    /// mknod(2): who may not make anything in the directory is told so first.
+    pub(super) fn check_may_make_device(&self, dir: Ino) -> Result<(), Fault> {
+        self.creds.check(self.named(dir), Access::CHANGE_DIR)?;
+        if self.creds.is_root() { Ok(()) } else { Err(ErrorKind::NotPermitted.into()) }
     }
 
     /// An inode as it is made in a directory: owner, and group and setgid from a setgid directory (inode(7)).
@@ -236,8 +240,13 @@ impl Change<'_> {
                 "a directory cannot become its own descendant",
             ));
         }
-        if new.is_some_and(|new| taken == Taken::Replace && tree.is_within(from, new)) {
-            return Err(ErrorKind::DirectoryNotEmpty.into());
+        if new.is_some_and(|new| tree.is_within(from, new)) {
+            let exchanged = Fault::rule(
+                ErrorKind::InvalidInput,
+                "a directory cannot become its own descendant",
+            );
+            let replaced = ErrorKind::DirectoryNotEmpty.into();
+            return Err(if taken == Taken::Exchange { exchanged } else { replaced });
         }
         if new == Some(old) {
             return Ok(());
@@ -259,12 +268,6 @@ impl Change<'_> {
     ) -> Result<(), Fault> {
         let tree = &self.live.state.tree;
         self.creds.check_remove(tree.expect(to), tree.expect(new))?;
-        if tree.expect(new).is_dir() && tree.is_within(from, new) {
-            return Err(Fault::rule(
-                ErrorKind::InvalidInput,
-                "a directory cannot become its own descendant",
-            ));
-        }
         if from != to {
             self.creds.check_move(tree.expect(old))?;
             self.creds.check_move(tree.expect(new))?;
@@ -378,9 +381,10 @@ impl Change<'_> {
     pub(super) fn allocate(&mut self, object: Object, offset: u64, len: u64) -> Result<(), Fault> {
         let content = self.file(object)?;
         let end = self.limits.check_end(offset, len)?;
-        let missing = end.saturating_sub(content.len());
+        let (len, missing) = (content.len(), end.saturating_sub(content.len()));
         self.limits.check(self.live.state.usage, Usage { bytes: missing, inodes: 0 })?;
-        if missing > 0 { self.set_len(object, end) } else { Ok(()) }
+        // As on tmpfs, the file counts as modified also if it is long enough already.
+        self.set_len(object, len + missing)
     }
 
     pub(super) fn punch_hole(
@@ -492,7 +496,7 @@ impl Change<'_> {
         mode: XattrMode,
     ) -> Result<(), Fault> {
         let inode = self.get(object)?;
-        self.check_xattr(inode, name)?;
+        xattr::check(self.creds, inode, name, xattr::Use::Change)?;
         let old = inode.xattrs.get(name);
         match (mode, old) {
             (XattrMode::Create, Some(_)) => return Err(ErrorKind::AlreadyExists.into()),
@@ -522,7 +526,7 @@ impl Change<'_> {
 
     pub(super) fn remove_xattr(&mut self, object: Object, name: &[u8]) -> Result<(), Fault> {
         let inode = self.get(object)?;
-        self.check_xattr(inode, name)?;
+        xattr::check(self.creds, inode, name, xattr::Use::Change)?;
         let old = inode.xattrs.get(name).ok_or(ErrorKind::NoData)?;
         // The rest of a lower object's attributes becomes the container's own.
         let left = (inode.xattrs.size() - name.len() - old.len()) as u64;
@@ -538,48 +542,6 @@ impl Change<'_> {
             edit(inode);
             inode.times.set(Time::Changed, now);
         });
-    }
-
-    /// xattr(7): namespaces, and who may change what is in them.
-    fn check_xattr(&self, inode: &Inode, name: &[u8]) -> Result<(), Fault> {
-        let (namespace, rest) = match name.iter().position(|&byte| byte == b'.') {
-            Some(dot) => (&name[..dot], &name[dot + 1..]),
-            None => (name, &b""[..]),
-        };
-        if name.len() > XATTR_NAME_MAX || name.is_empty() {
-            return Err(Fault::rule(
-                ErrorKind::OutOfRange,
-                "an attribute's name has 1 to 255 bytes",
-            ));
-        }
-        if name.contains(&0) {
-            return Err(Fault::rule(
-                ErrorKind::InvalidInput,
-                "an attribute's name has no NUL byte",
-            ));
-        }
-        match namespace {
-            b"user" | b"trusted" | b"security" | b"system" if rest.is_empty() => {
-                Err(ErrorKind::InvalidInput.into())
-            }
-            b"user" if !matches!(inode.node, Node::File(_) | Node::Dir(_)) => Err(Fault::rule(
-                ErrorKind::NotPermitted,
-                "only files and directories have user attributes",
-            )),
-            b"user" => {
-                let sticky = inode.is_dir() && inode.mode & crate::attr::STICKY != 0;
-                if sticky && !self.creds.owns(inode) {
-                    return Err(ErrorKind::NotPermitted.into());
-                }
-                Ok(self.creds.check(inode, Access::WRITE)?)
-            }
-            b"trusted" | b"security" | b"system" if self.creds.is_root() => Ok(()),
-            b"trusted" | b"security" | b"system" => Err(ErrorKind::NotPermitted.into()),
-            _ => Err(Fault::rule(
-                ErrorKind::Unsupported,
-                "attributes begin with user., trusted., security. or system.",
-            )),
-        }
     }
 
     /// The contents were read: relatime or strictatime.

@@ -67,6 +67,31 @@ pub struct Container {
     settings: Arc<Settings>,
 }
 
+/// Starting
+impl Image {
+    /// Starts a container: this image and an empty writable layer, acting as root, without limits. O(1).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use stratafs::Image;
+    /// let image = Image::scratch();
+    /// let (one, two) = (image.container(), image.container());
+    /// one.write("/id", "1")?;
+    /// assert!(!two.exists("/id")?);
+    /// # Ok::<(), stratafs::Error>(())
+    /// ```
+    pub fn container(&self) -> Container {
+        let core = Core::new(self.clone(), self.tree().clone(), Limits::default());
+        Container { core: Arc::new(core), settings: Arc::clone(&DEFAULT_SETTINGS) }
+    }
+
+    /// Starts a container with limits, volumes, a clock or credentials of its own.
+    pub fn build_container(&self) -> ContainerBuilder {
+        ContainerBuilder::new(self.clone())
+    }
+}
+
 /// What all handles of one container share.
 pub(crate) struct Core {
     store: Store,
@@ -80,11 +105,6 @@ static DEFAULT_SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
 
 /// Starting, and going back
 impl Container {
-    pub(crate) fn of(image: &Image) -> Self {
-        let core = Core::new(image.clone(), image.tree().clone(), Limits::default());
-        Self { core: Arc::new(core), settings: Arc::clone(&DEFAULT_SETTINGS) }
-    }
-
     /// The image that this container was started from.
     pub fn image(&self) -> &Image {
         &self.core.image
@@ -310,12 +330,11 @@ impl Container {
         }
     }
 
-    fn atime(&self) -> Atime {
-        self.settings.atime
-    }
-
     /// Notes that an object was read, as the policy asks.
-    fn accessed(&self, place: Place) {
+    fn was_read(&self, place: Place) {
+        if self.settings.atime == Atime::Never {
+            return;
+        }
         let now = self.settings.clock.now();
         let due = self.see(|space| {
             let tree = space.tree(place);
@@ -456,14 +475,25 @@ enum SpotName {
 
 impl Spot {
     fn find(space: &Space<'_>, path: &[u8], follow: Follow) -> Result<Self, Fault> {
-        let Walk { dir, last, found, dir_only } = Space { ..*space }.walk(path, follow)?;
+        let walk = space.walk(path, follow)?;
+        walk.check_name()?;
+        Ok(Self::of(&walk))
+    }
+
+    /// The same, but the last name may be too long yet.
+    fn find_unchecked(space: &Space<'_>, path: &[u8]) -> Result<Self, Fault> {
+        Ok(Self::of(&space.walk(path, Follow::Never)?))
+    }
+
+    fn of(walk: &Walk<'_>) -> Self {
+        let &Walk { dir, last, found, dir_only } = walk;
         let last = match last {
             Last::Name(name) => SpotName::Name(name.into()),
             Last::Dot => SpotName::Dot,
             Last::DotDot => SpotName::DotDot,
             Last::Root => SpotName::Root,
         };
-        Ok(Self { dir, last, found, dir_only })
+        Self { dir, last, found, dir_only }
     }
 
     /// The name, or the error for a path that ends in `.`, `..` or is the root.

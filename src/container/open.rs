@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::changing::found_or_dir;
+use super::changing::{file_to_make, found_or_dir};
 use super::file::{Access as Granted, File};
 use super::gate::Change;
 use super::{Container, Object, Pass, Spot};
@@ -196,7 +196,10 @@ impl Container {
             () if options.no_follow => Follow::No,
             () => Follow::Yes,
         };
-        let find = |space: &Space<'_>| found_or_dir(space, path, follow);
+        let find = |space: &Space<'_>| match options.creates() {
+            true => file_to_make(space, path, follow),
+            false => found_or_dir(space, path, follow),
+        };
         // A file that is there and stays as it is needs no change: nobody else has to notice.
         let as_it_is = !options.truncate && !options.temporary && !options.create_new;
         let opened = if as_it_is {
@@ -312,9 +315,6 @@ fn open_new(
         return Err(ErrorKind::NotFound.into());
     }
     let name = spot.name(ErrorKind::IsADirectory)?;
-    if spot.dir_only {
-        return Err(ErrorKind::IsADirectory.into());
-    }
     let ino = change.create(spot.dir.ino, name, Node::File(Content::EMPTY), options.mode)?;
     Ok((spot.dir.mount, Object::Open(change.live.open(ino), ino)))
 }

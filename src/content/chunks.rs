@@ -1,12 +1,13 @@
 //! Contents in parts: what a container wrote, over what committed layers changed, over what the first layer has.
 
 use std::io;
+use std::ops::Range;
 
 use bytes::Bytes;
 use im::OrdMap;
 
 use super::source::Origin;
-use super::{CHUNK, overwritten};
+use super::{CHUNK, HOLES_MAX, gather, overwritten, too_large};
 
 /// - `own` and `sealed` are keyed by chunk number; a chunk's bytes past the end of its `Bytes` are zeros.
 /// - No chunk reaches past `len`; `sealed` and the first `origin_len` bytes of `origin` count only up to `lower_len`,
@@ -95,6 +96,33 @@ impl Chunks {
         }
     }
 
+    /// The chunks of a range that may have data: work on a file of 2^63 bytes is done for what it has, not for its holes.
+    fn with_data(&self, range: Range<u64>) -> impl Iterator<Item = u64> + use<> {
+        let of_origin = self.lower_len.min(self.origin_len).div_ceil(CHUNK).min(range.end);
+        let start = range.start.max(of_origin);
+        let changed = |map: &OrdMap<u64, Chunk>| {
+            let indexes = map.range(start..).map(|(&index, _)| index);
+            indexes.take_while(|&index| index < range.end).collect::<Vec<_>>()
+        };
+        let mut rest = [changed(&self.own), changed(&self.sealed)].concat();
+        rest.sort_unstable();
+        rest.dedup();
+        (range.start..of_origin).chain(rest)
+    }
+
+    fn may_have_data(&self, index: u64) -> bool {
+        index < self.lower_len.min(self.origin_len).div_ceil(CHUNK)
+            || self.own.contains_key(&index)
+            || self.sealed.contains_key(&index)
+    }
+
+    /// The parts of the chunks of a range that may have data.
+    fn pieces_with_data(&self, offset: u64, len: u64) -> impl Iterator<Item = Piece> + use<> {
+        let end = offset + len;
+        let chunks = if len == 0 { 0..0 } else { offset / CHUNK..end.div_ceil(CHUNK) };
+        self.with_data(chunks).map(move |index| piece(index, offset, end))
+    }
+
     /// The data of a chunk, as long as [`data_len`](Self::data_len).
     fn chunk(&self, index: u64) -> io::Result<Bytes> {
         let len = self.data_len(index);
@@ -119,9 +147,10 @@ impl Chunks {
                 return Ok(chunk.slice(from..to));
             }
         }
-        let mut buf = vec![0; (end - start) as usize];
-        self.read_into(start, &mut buf)?;
-        Ok(buf.into())
+        if end - start > self.data_bytes.saturating_add(HOLES_MAX) {
+            return Err(too_large("it has more than 1 GiB of holes: read it in parts"));
+        }
+        gather(end - start, |at, part| self.read_into(start + at, part))
     }
 
     /// Fills `buf` from `start`; both ends lie within the length.
@@ -184,27 +213,23 @@ impl Chunks {
 
     /// Data bytes of the lower part at and after `from` that no own chunk hides. O(chunks changed by layers).
     fn lower_visible_from(&self, from: u64) -> u64 {
-        let mut chunk = from / CHUNK;
-        let mut sum = 0;
         // An origin without changed chunks above it is counted in one step.
         if self.own.is_empty() && self.sealed.is_empty() {
             return self.lower_len.min(self.origin_len).saturating_sub(from);
         }
-        while chunk * CHUNK < self.lower_len {
-            if !self.own.contains_key(&chunk) {
-                let from = from.saturating_sub(chunk * CHUNK);
-                sum += self.lower_data_len(chunk).saturating_sub(from);
-            }
-            chunk += 1;
-        }
-        sum
+        let visible = |chunk: u64| {
+            let from = from.saturating_sub(chunk * CHUNK);
+            self.lower_data_len(chunk).saturating_sub(from)
+        };
+        let chunks = self.with_data(from / CHUNK..self.lower_len.div_ceil(CHUNK));
+        chunks.filter(|chunk| !self.own.contains_key(chunk)).map(visible).sum()
     }
 
     pub(super) fn punch_cost(&self, offset: u64, len: u64) -> u64 {
         let own = |index| self.own.get(&index).map_or(0, Chunk::len);
         let len = len.min(self.len.saturating_sub(offset));
         let (mut added, mut freed) = (0, 0);
-        for piece in pieces(offset, len) {
+        for piece in self.pieces_with_data(offset, len) {
             if self.is_zeroed_in_part(&piece) {
                 added += self.data_len(piece.index) - own(piece.index);
             } else if piece.from == 0 {
@@ -217,7 +242,7 @@ impl Chunks {
     pub(super) fn punch_hole(&mut self, offset: u64, len: u64) -> io::Result<()> {
         let len = len.min(self.len.saturating_sub(offset));
         let edges = self.load_edges(offset, len)?;
-        for piece in pieces(offset, len) {
+        for piece in self.pieces_with_data(offset, len) {
             let data_len = self.data_len(piece.index);
             if piece.from == 0 && piece.to as u64 >= data_len {
                 self.hide(piece.index);
@@ -299,7 +324,9 @@ impl Chunks {
         if same_lower && self.sealed.ptr_eq(&other.sealed) && self.own.ptr_eq(&other.own) {
             return Ok(true);
         }
-        for index in 0..self.len.div_ceil(CHUNK) {
+        let all = 0..self.len.div_ceil(CHUNK);
+        let others = other.with_data(all.clone()).filter(|&index| !self.may_have_data(index));
+        for index in self.with_data(all).chain(others) {
             let untouched = |map: &OrdMap<u64, Chunk>| map.get(&index).is_none();
             let shared = same_lower
                 && [&self.own, &self.sealed, &other.own, &other.sealed].into_iter().all(untouched);
@@ -395,12 +422,15 @@ impl Piece {
 fn pieces(offset: u64, len: u64) -> impl DoubleEndedIterator<Item = Piece> {
     let end = offset + len;
     let chunks = if len == 0 { 0..0 } else { offset / CHUNK..end.div_ceil(CHUNK) };
-    chunks.map(move |index| {
-        let start = index * CHUNK;
-        let from = offset.saturating_sub(start);
-        let to = (end - start).min(CHUNK);
-        Piece { index, from: from as usize, to: to as usize, at: (start + from - offset) as usize }
-    })
+    chunks.map(move |index| piece(index, offset, end))
+}
+
+/// The part of `offset..end` that lies in a chunk.
+fn piece(index: u64, offset: u64, end: u64) -> Piece {
+    let start = index * CHUNK;
+    let from = offset.saturating_sub(start);
+    let to = (end - start).min(CHUNK);
+    Piece { index, from: from as usize, to: to as usize, at: (start + from - offset) as usize }
 }
 
 /// Compares two chunks of which either may leave out zeros at its end.

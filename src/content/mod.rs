@@ -15,6 +15,11 @@ pub use self::source::Source;
 /// Changes copy this many bytes at most: 64 KiB, measured as the best between the cost of a small write and of a map.
 pub(crate) const CHUNK: u64 = 64 * 1024;
 
+/// As many bytes of holes are read into one buffer: a file may be 2^63 bytes long and cost nothing, its copy may not.
+const HOLES_MAX: u64 = 1 << 30;
+/// A buffer for more than this grows while it is filled, so that it is no larger than what was really read.
+const STEP: u64 = 16 << 20;
+
 /// A file's contents, a persistent value: a clone costs a reference count, a change of the clone costs its chunks.
 ///
 /// ```text
@@ -91,7 +96,8 @@ impl Content {
         }
     }
 
-    /// Up to `len` bytes from `offset`, fewer at the end. No copy if they lie in one chunk.
+    /// Up to `len` bytes from `offset`, fewer at the end. No copy if they lie in one chunk. `FileTooLarge` if they are
+    /// more than fit in one buffer.
     pub(crate) fn read(&self, offset: u64, len: u64) -> io::Result<Bytes> {
         let start = offset.min(self.len());
         let end = start.saturating_add(len).min(self.len());
@@ -242,4 +248,26 @@ fn overwritten(bytes: Bytes, offset: u64, end: u64, data: &[u8]) -> Bytes {
     }
     buf[offset as usize..end as usize].copy_from_slice(data);
     buf.freeze()
+}
+
+/// One buffer of `len` bytes, `fill`ed part by part: each call gets where in the buffer a part begins, and the part.
+fn gather(len: u64, mut fill: impl FnMut(u64, &mut [u8]) -> io::Result<()>) -> io::Result<Bytes> {
+    if len <= STEP {
+        let mut buf = vec![0; len as usize];
+        fill(0, &mut buf)?;
+        return Ok(buf.into());
+    }
+    let mut buf = Vec::new();
+    let reserved = usize::try_from(len).ok().and_then(|len| buf.try_reserve_exact(len).ok());
+    reserved.ok_or_else(|| too_large("no memory for a buffer of this size: read it in parts"))?;
+    while (buf.len() as u64) < len {
+        let start = buf.len();
+        buf.resize((start as u64 + STEP).min(len) as usize, 0);
+        fill(start as u64, &mut buf[start..])?;
+    }
+    Ok(buf.into())
+}
+
+fn too_large(rule: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, rule)
 }

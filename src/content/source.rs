@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::gather;
+
 /// Immutable bytes that lie somewhere else, such as in a layer's blob on disk, and are read when they are asked for.
 ///
 /// Given to [`LayerBuilder::source`](crate::LayerBuilder::source). A source never changes: two reads of one range
@@ -78,9 +80,7 @@ impl Origin {
         match self {
             Self::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
             Self::Elsewhere(source) => {
-                let mut buf = vec![0; (end - start) as usize];
-                read_exact_at(&**source, start, &mut buf)?;
-                Ok(buf.into())
+                gather(end - start, |at, part| read_exact_at(&**source, start + at, part))
             }
         }
     }

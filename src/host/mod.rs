@@ -1,1 +1,59 @@
-//! Real directories.
+//! Real directories: [`import`] makes a [`Layer`](crate::Layer) of one.
+//!
+//! What is imported is what is in the directory, nothing that it points to. Every object is opened relative to the
+//! directory that holds it, never by a path and never through a symbolic link, so that nothing leads out of the
+//! directory, even while somebody swaps directories for links.
+//!
+//! | kept | not kept |
+//! |---|---|
+//! | regular files with their holes, directories, symbolic links, fifos, sockets, devices | inode numbers |
+//! | names as bytes, UTF-8 or not | names of a hard-linked file outside of the directory |
+//! | hard links among what is imported | access and change times: a layer knows one time |
+//! | mode with setuid, setgid and sticky; owner; time of modification to the nanosecond, before 1970 too | immutable, append-only and other flags |
+//! | extended attributes (Linux) | extended attributes elsewhere than on Linux |
+//!
+//! An entry that cannot be read is an error with its path. [`ImportOptions::collect_unreadable`] makes it a line of a
+//! list instead; nothing is left out in silence.
+//!
+//! # Examples
+//!
+//! ```
+//! use stratafs::{Image, host};
+//!
+//! let dir = tempfile::tempdir().expect("a place to try this");
+//! std::fs::write(dir.path().join("motd"), "hi").expect("a file to import");
+//!
+//! let image = Image::from_layers([host::import(dir.path())?])?;
+//! let container = image.container();
+//! container.write("/motd", "changed")?; // in the container; the host's file stays
+//! assert_eq!(std::fs::read_to_string(dir.path().join("motd")).ok().as_deref(), Some("hi"));
+//! # Ok::<(), stratafs::Error>(())
+//! ```
+
+mod attributes;
+mod contents;
+mod facts;
+mod import;
+mod readers;
+mod upper;
+mod walker;
+
+pub use self::import::{ImportOptions, Imported, Progress, import};
+
+/// What all of this calls itself in errors.
+const OP: &str = "import";
+
+impl From<rustix::io::Errno> for crate::error::Fault {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
+/// What the host calls an object of the directory `root`.
+fn host_path(root: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.is_empty() {
+        return root.to_vec();
+    }
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    [root, b"/", path].concat()
+}

@@ -11,9 +11,9 @@ use crate::walk::{Follow, Place, Space};
 
 const OP: &str = "apply layer";
 
-/// `layer` over `below`. All or nothing: `below` is not changed, and an error leaves no trace.
-pub(crate) fn apply(below: &Tree, layer: &Layer) -> Result<Tree> {
-    let mut apply = Apply { tree: below.clone(), entries: layer.raw_entries(), open: Vec::new() };
+/// `layer` over `below`. All or nothing: an error gives no tree. Where nobody else has `below`, it is changed in place.
+pub(crate) fn apply(below: Tree, layer: &Layer) -> Result<Tree> {
+    let mut apply = Apply { tree: below, entries: layer.raw_entries(), open: Vec::new() };
     for entry in apply.entries {
         apply.remove(entry);
     }
@@ -108,10 +108,8 @@ impl<'a> Apply<'a> {
     }
 
     fn add(&mut self, dir: Ino, name: &[u8], inode: Inode) -> Ino {
-        let is_dir = inode.is_dir();
-        let ino = self.tree.add(Inode { nlink: if is_dir { 2 } else { 0 }, ..inode });
-        self.tree.bind(dir, Name::from(name), ino);
-        ino
+        let nlink = if inode.is_dir() { 2 } else { 0 };
+        self.tree.add(dir, Name::from(name), Inode { nlink, ..inode })
     }
 
     /// All attributes of a merged directory are the upper one's (semantics L36).

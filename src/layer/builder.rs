@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Entry, Layer, What, refuse};
-use crate::attr::{Attrs, Device, Time, Timestamp};
+use crate::attr::{Attrs, Device, Times, Timestamp};
 use crate::content::{Content, Source};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
@@ -123,9 +123,7 @@ impl LayerBuilder {
             inode.gid = attrs.gid.unwrap_or(inode.gid);
             if let Some(time) = attrs.modified {
                 let time = time.or(Timestamp::EPOCH);
-                [Time::Accessed, Time::Modified, Time::Changed]
-                    .into_iter()
-                    .for_each(|which| inode.times.set(which, time));
+                inode.times = Times::all(time);
             }
         }
         self
@@ -138,14 +136,6 @@ impl LayerBuilder {
             inode.xattrs = std::mem::take(&mut inode.xattrs).sealed();
         }
         self
-    }
-
-    #[cfg_attr(
-        not(all(feature = "host", unix)),
-        expect(dead_code, reason = "only host::import has inodes of its own")
-    )]
-    pub(crate) fn inode(self, path: &Path, inode: Inode) -> Self {
-        self.entry(path, What::Object { inode, opaque: false })
     }
 
     fn object(self, path: &Path, node: Node, mode: u32) -> Self {
@@ -180,10 +170,13 @@ impl LayerBuilder {
     /// - `NameTooLong`: a name of more than 255 bytes.
     /// - `NotADirectory`: an entry lies below something that this layer makes no directory (semantics L35).
     pub fn build(self) -> Result<Layer> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
-        let mut entries = self.entries;
+        self.error.map_or_else(|| Layer::from_entries(self.entries), Err)
+    }
+}
+
+impl Layer {
+    /// Entries in any order, whose paths are in normal form. The errors are those of [`LayerBuilder::build`].
+    pub(crate) fn from_entries(mut entries: Vec<Entry>) -> Result<Self> {
         // Stable: of one path the last one given comes last, and it is the one that is kept.
         entries.sort_by(|a, b| path::compare(&a.path, &b.path));
         entries.reverse();
@@ -191,7 +184,7 @@ impl LayerBuilder {
         entries.reverse();
         check_parents(&entries)?;
         resolve_links(&mut entries)?;
-        Ok(Layer::new(entries))
+        Ok(Self::new(entries))
     }
 }
 

@@ -3,7 +3,8 @@
 //! The result depends on what the two show and on nothing else, so the same two states give the same layer, whatever
 //! happened between them. Trees over one base are compared where they differ only.
 
-use std::collections::{BTreeMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -127,42 +128,21 @@ impl fmt::Debug for Diff {
 /// Compared are names, types, modes, owners, the time of modification, attributes, targets, device numbers, bytes, and
 /// which names are links of one file.
 pub(crate) fn diff(old: &Tree, new: &Tree) -> Result<Diff> {
-    let mut differ = Differ { old, new, found: BTreeMap::new(), linked: HashSet::new() };
+    let mut differ = Differ { old, new, found: Vec::new(), linked: HashSet::new() };
     match new.changed_since(old) {
         Some(changed) => differ.compare_changed(changed)?,
         None => differ.compare_objects(b"", Ino::ROOT, Ino::ROOT)?,
     }
-    differ.add_parents();
-    let (entries, kinds) = differ
-        .found
-        .into_iter()
-        .map(|(Key(path), (what, kind))| (Entry { path: path.into(), what }, kind))
-        .unzip();
+    let (entries, kinds) = differ.finish().into_iter().unzip();
     Ok(Diff { layer: Layer::new(entries), kinds })
 }
 
 struct Differ<'a> {
     old: &'a Tree,
     new: &'a Tree,
-    found: BTreeMap<Key, (What, ChangeKind)>,
+    found: Vec<(Entry, ChangeKind)>,
     /// Objects with several names that are dealt with.
     linked: HashSet<Ino>,
-}
-
-/// A path, ordered from the root down.
-#[derive(PartialEq, Eq)]
-struct Key(Vec<u8>);
-
-impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        path::compare(&self.0, &other.0)
-    }
-}
-
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 impl Differ<'_> {
@@ -172,7 +152,7 @@ impl Differ<'_> {
         for ino in changed {
             let is_dir = |tree: &Tree| tree.inode(ino).is_some_and(Inode::is_dir);
             if is_dir(self.new) && is_dir(self.old) {
-                let Some(path) = self.unmoved(ino) else { continue };
+                let Some(path) = self.unmoved(ino).map(Cow::into_owned) else { continue };
                 self.compare_dir_itself(&path, ino, ino);
                 for (name, old, new) in self.new.changed_names(self.old, ino) {
                     self.compare_names(&path::join(&path, &name), old, new)?;
@@ -192,7 +172,12 @@ impl Differ<'_> {
     }
 
     /// The path of a directory that has the same in both, by the same directories.
-    fn unmoved(&self, dir: Ino) -> Option<Vec<u8>> {
+    fn unmoved(&self, dir: Ino) -> Option<Cow<'_, [u8]>> {
+        if let Some(path) = self.new.path_in_base(dir)
+            && self.old.path_in_base(dir).is_some()
+        {
+            return Some(path.into());
+        }
         let mut names: Vec<Name> = Vec::new();
         let mut at = dir;
         while at != Ino::ROOT {
@@ -205,14 +190,14 @@ impl Differ<'_> {
             at = parent;
         }
         names.reverse();
-        Some(names.join(&b'/'))
+        Some(names.join(&b'/').into())
     }
 
     fn compare_names(&mut self, path: &[u8], old: Option<Ino>, new: Option<Ino>) -> Result<()> {
         match (old, new) {
             (None, None) => Ok(()),
             (Some(_), None) => {
-                self.found.insert(Key(path.into()), (What::Whiteout, ChangeKind::Deleted));
+                self.note(path, What::Whiteout, ChangeKind::Deleted);
                 Ok(())
             }
             (None, Some(new)) => self.add(path, new, ChangeKind::Added),
@@ -234,7 +219,7 @@ impl Differ<'_> {
     fn compare_dir_itself(&mut self, path: &[u8], old: Ino, new: Ino) {
         let (old, new) = (self.old.expect(old), self.new.expect(new));
         if !same_attributes(old, new) {
-            self.found.insert(Key(path.into()), (object(new), ChangeKind::Changed));
+            self.note(path, object(new), ChangeKind::Changed);
         }
     }
 
@@ -261,7 +246,7 @@ impl Differ<'_> {
         if self.same_object(path, old, new)? {
             return Ok(());
         }
-        self.found.insert(Key(path.into()), (object(self.new.expect(new)), ChangeKind::Changed));
+        self.note(path, object(self.new.expect(new)), ChangeKind::Changed);
         Ok(())
     }
 
@@ -284,7 +269,7 @@ impl Differ<'_> {
             } else {
                 What::Link(first.clone().into())
             };
-            self.found.insert(Key(path), (what, kind));
+            self.note(path, what, kind);
         }
         Ok(())
     }
@@ -322,31 +307,33 @@ impl Differ<'_> {
                 self.compare_links(ino)?;
                 continue;
             }
-            self.found.insert(Key(path), (object(inode), kind));
+            self.note(path, object(inode), kind);
         }
         Ok(())
     }
 
-    /// The directories above a change are in the layer with what they are (semantics L53).
-    fn add_parents(&mut self) {
-        let mut parents: BTreeMap<Vec<u8>, Ino> = BTreeMap::new();
-        for Key(path) in self.found.keys() {
-            let mut path = &path[..];
-            while !path.is_empty() {
-                path = path::split_last(path).0;
-                if parents.contains_key(path) {
-                    break;
-                }
-                if let Some(dir) = self.new.at(path) {
-                    parents.insert(path.to_vec(), dir);
+    fn note(&mut self, path: impl Into<Box<[u8]>>, what: What, kind: ChangeKind) {
+        self.found.push((Entry { path: path.into(), what }, kind));
+    }
+
+    /// The changes in order, with the directories above each of them as they are (semantics L53).
+    fn finish(mut self) -> Vec<(Entry, ChangeKind)> {
+        self.found.sort_by(|(a, _), (b, _)| path::compare(&a.path, &b.path));
+        self.found.dedup_by(|(a, _), (b, _)| a.path == b.path);
+        let mut all: Vec<(Entry, ChangeKind)> = Vec::with_capacity(2 * self.found.len());
+        for found in std::mem::take(&mut self.found) {
+            let path = found.0.path.clone();
+            for dir in path::above(&path) {
+                // What comes before in order is in it, or is it, if the directory is there already.
+                let there = all.last().is_some_and(|(last, _)| path::is_within(&last.path, dir));
+                if !there && let Some(ino) = self.new.at(dir) {
+                    let what = object(self.new.expect(ino));
+                    all.push((Entry { path: dir.into(), what }, ChangeKind::Changed));
                 }
             }
+            all.push(found);
         }
-        for (path, dir) in parents {
-            self.found
-                .entry(Key(path))
-                .or_insert_with(|| (object(self.new.expect(dir)), ChangeKind::Changed));
-        }
+        all
     }
 
     fn same_object(&self, path: &[u8], old: Ino, new: Ino) -> Result<bool> {

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use super::inode::{Ino, Inode};
 
 /// Longer paths are found name by name, so that deep trees cost no more than their names.
-const INDEXED_PATH_MAX: usize = 512;
+pub(super) const INDEXED_PATH_MAX: usize = 512;
 
 /// An index into [`Base::entries`]: one name of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,6 +155,11 @@ impl Base {
             + self.entry_of.capacity() * size_of::<EntryId>()
             + self.arena.capacity()
             + self.index.allocation_size()
+    }
+
+    /// The whole path of an entry, if it is indexed.
+    pub(crate) fn path(&self, entry: EntryId) -> Option<&[u8]> {
+        self.path_text(&self.entries[entry.0 as usize])
     }
 
     fn text(&self, entry: &Entry) -> &[u8] {

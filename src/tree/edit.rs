@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dir, EntryId, Ino, Inode, Links, Node, Slot, Tree};
+use super::{Dir, EntryId, Ino, Inode, Links, Slot, Tree};
 use crate::path::Name;
 
 impl Tree {
@@ -20,21 +20,26 @@ impl Tree {
     }
 
     fn edit_dir(&mut self, ino: Ino) -> &mut Dir {
-        match &mut self.edit(ino).node {
-            Node::Dir(dir) => dir,
-            _ => unreachable!("because names are changed in directories only"),
-        }
+        self.edit(ino).names_mut()
     }
 
-    /// Adds an object that no name leads to yet; [`bind`](Self::bind) comes next.
-    pub(crate) fn add(&mut self, inode: Inode) -> Ino {
+    /// Adds an object under a name that is free.
+    pub(crate) fn add(&mut self, dir: Ino, name: Name, mut inode: Inode) -> Ino {
         let ino = Ino(self.next_ino);
         self.next_ino += 1;
-        self.insert(ino, inode);
+        let is_dir = inode.is_dir();
+        let parent = self.edit(dir);
+        parent.names_mut().names.insert(Name::clone(&name), Some(ino));
+        if is_dir {
+            parent.nlink += 1;
+        } else {
+            inode.nlink += 1;
+        }
+        self.slots.insert(ino, Arc::new(Slot { inode, links: Links::One(dir, name) }));
         ino
     }
 
-    /// The same, under a number that it had before.
+    /// Adds an object that no name leads to, under a number that it had before; [`bind`](Self::bind) comes next.
     pub(crate) fn insert(&mut self, ino: Ino, inode: Inode) {
         self.slots.insert(ino, Arc::new(Slot { inode, links: Links::Many(im::OrdSet::new()) }));
     }

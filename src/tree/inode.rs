@@ -76,6 +76,14 @@ impl Inode {
         matches!(self.node, Node::Dir(_))
     }
 
+    /// The changed names of a directory, to change them further.
+    pub(super) fn names_mut(&mut self) -> &mut Dir {
+        match &mut self.node {
+            Node::Dir(dir) => dir,
+            _ => unreachable!("because names are changed in directories only"),
+        }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         match &self.node {
             Node::File(content) => content.len(),

@@ -112,9 +112,17 @@ impl Tree {
     }
 
     /// Finds a path that has no `.`, `..`, `//`, leading or trailing `/` ("" is the root) and leads through no symbolic
-    /// link, in one probe. Any other path, and one that was moved, is `Unknown`: so it needs no check before.
+    /// link, in one probe; two if it is new or missing. Any other path, and one that was moved, is `Unknown`: so it needs
+    /// no check before.
     pub(crate) fn find(&self, path: &[u8]) -> Found {
-        let Some(entry) = self.base.find(path) else { return Found::Unknown };
+        match self.base.find(path) {
+            Some(entry) => self.find_entry(entry),
+            None => self.find_in_dir(path),
+        }
+    }
+
+    /// What a name of the base leads to now.
+    fn find_entry(&self, entry: EntryId) -> Found {
         if self.slots.is_empty() {
             return Found::At(self.base.ino(entry));
         }
@@ -132,6 +140,22 @@ impl Tree {
             }
         }
         Found::At(self.base.ino(entry))
+    }
+
+    /// Finds a path that the base does not index, if it does index the directory: the name is new there, or missing.
+    fn find_in_dir(&self, path: &[u8]) -> Found {
+        let (dir, name) = path::split_last(path);
+        if path.len() > base::INDEXED_PATH_MAX || path::check_name(name).is_err() {
+            return Found::Unknown;
+        }
+        let Some(entry) = self.base.find(dir) else { return Found::Unknown };
+        let ino = self.base.ino(entry);
+        let is_as_in_base = matches!(self.find_entry(entry), Found::At(at) if at == ino);
+        match self.dir(ino).map(|dir| dir.names.get(name)) {
+            _ if !is_as_in_base || !self.expect(ino).is_dir() => Found::Unknown,
+            Some(Some(Some(new))) => Found::At(*new),
+            _ => Found::Missing,
+        }
     }
 
     /// Goes down a path without a leading `/`, name by name, through directories only.
@@ -214,6 +238,12 @@ impl Tree {
         }
         names.reverse();
         names.join(&b'/')
+    }
+
+    /// The path of a directory of the base that neither moved nor lies in one that did. O(log changes).
+    pub(crate) fn path_in_base(&self, dir: Ino) -> Option<&[u8]> {
+        let entry = self.base.entry_of(dir)?;
+        if self.is_cut(entry) { None } else { self.base.path(entry) }
     }
 
     /// All paths of an object, sorted, without a leading `/`. O(links × depth).

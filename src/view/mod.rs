@@ -7,14 +7,12 @@ mod world;
 use std::fmt;
 
 pub use self::listing::{DirEntry, ReadDir, Walk};
-pub(crate) use self::reading::{canonicalize, read, read_link, reading_methods, xattr, xattrs};
+pub(crate) use self::reading::{canonicalize, read, read_link, reading_methods};
 pub(crate) use self::world::World;
-use crate::container::{Atime, File};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layer::{self, Diff};
-use crate::path;
 use crate::tree::{Ino, Tree};
-use crate::walk::{Follow, Space};
+use crate::walk::{Place, Space};
 
 /// One immutable state of a filesystem, as root sees it: what an [`Image`](crate::Image) shows, or what a
 /// [`Container`](crate::Container) showed at one moment (its volumes left out).
@@ -61,7 +59,7 @@ impl View {
     /// # Ok::<(), stratafs::Error>(())
     /// ```
     pub fn apply(&self, layer: &crate::Layer) -> Result<Self> {
-        Ok(Self::new(layer::apply(&self.tree, layer)?))
+        Ok(Self::new(layer::apply(self.tree.clone(), layer)?))
     }
 
     /// What turns this view into `newer`: `self.apply(diff.layer())` shows what `newer` shows.
@@ -86,25 +84,11 @@ impl View {
         self.tree.check()
     }
 
-    /// Opens a file or directory for reading.
-    ///
-    /// # Errors
-    ///
-    /// As [`metadata`](Self::metadata); and `NoDevice` for fifos, sockets and devices, which are data here.
-    pub fn open(&self, path: impl AsRef<std::path::Path>) -> Result<File> {
-        let path = path::bytes(path.as_ref());
-        let ino = self
-            .see(|space| space.lookup(path, Follow::Yes))
-            .map_err(|fault| Error::new("open", path, fault))?
-            .ino;
-        File::of_view(self.clone(), ino, path).map_err(|fault| Error::new("open", path, fault))
-    }
-
     pub(crate) fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    fn see<R>(&self, look: impl FnOnce(&Space<'_>) -> R) -> R {
+    pub(crate) fn see<R>(&self, look: impl FnOnce(&Space<'_>) -> R) -> R {
         look(&Space::of(&self.tree))
     }
 
@@ -112,13 +96,8 @@ impl View {
         World::of(self.tree.clone())
     }
 
-    #[expect(clippy::unused_self, reason = "what a container does, that has a policy")]
-    fn atime(&self) -> Atime {
-        Atime::Never
-    }
-
-    #[expect(clippy::unused_self, reason = "what a container does, that has a policy")]
-    fn accessed(&self, _: crate::walk::Place) {}
+    /// A view never changes, so nobody can tell when it was read.
+    fn was_read(&self, _: Place) {}
 }
 
 reading_methods!(View);

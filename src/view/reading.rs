@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::credentials::Access;
 use crate::error::{ErrorKind, Fault};
-use crate::tree::{Inode, Node};
+use crate::tree::Node;
 use crate::walk::{Follow, Place, Space};
 
 /// The bytes of a file.
@@ -30,7 +30,7 @@ pub(crate) fn read_link(space: &Space<'_>, path: &[u8]) -> Result<Arc<[u8]>, Fau
 
 /// The path without symbolic links, `.` and `..`, from the root.
 pub(crate) fn canonicalize(space: &Space<'_>, path: &[u8]) -> Result<Vec<u8>, Fault> {
-    let walk = Space { ..*space }.walk(path, Follow::Yes)?;
+    let walk = space.walk(path, Follow::Yes)?;
     let place = walk.existing(space)?;
     let path = match walk.last {
         crate::walk::Last::Name(name) => crate::path::join(&space.path_of_dir(walk.dir), name),
@@ -39,15 +39,7 @@ pub(crate) fn canonicalize(space: &Space<'_>, path: &[u8]) -> Result<Vec<u8>, Fa
     Ok([b"/", &*path].concat())
 }
 
-pub(crate) fn xattr(inode: &Inode, name: &[u8]) -> Result<Bytes, Fault> {
-    Ok(inode.xattrs.get(name).cloned().ok_or(ErrorKind::NoData)?)
-}
-
-pub(crate) fn xattrs(inode: &Inode) -> Vec<std::ffi::OsString> {
-    inode.xattrs.iter().map(|(name, _)| crate::path::to_os_string(name)).collect()
-}
-
-/// Writes the reading methods for a type that has `see`, `world`, `atime` and `accessed`.
+/// Writes the reading methods for a type that has `see`, `world` and `was_read`.
 ///
 /// One text for both, so that a view and a container cannot come to differ.
 macro_rules! reading_methods {
@@ -67,9 +59,7 @@ macro_rules! reading_methods {
                 let (place, bytes) = self
                     .see(|space| $crate::view::read(space, path))
                     .map_err(|fault| $crate::Error::new("read", path, fault))?;
-                if self.atime() != $crate::Atime::Never {
-                    self.accessed(place);
-                }
+                self.was_read(place);
                 Ok(bytes)
             }
 
@@ -229,23 +219,24 @@ macro_rules! reading_methods {
             ///
             /// # Errors
             ///
-            /// As [`metadata`](Self::metadata); `NoData` if there is no such attribute.
+            /// - As [`metadata`](Self::metadata).
+            /// - `NoData`: there is none of this name, or it is in `trusted.` and these credentials are not root's.
+            /// - `PermissionDenied`; `OutOfRange`, `InvalidInput`, `Unsupported`: no attribute can have this name.
             pub fn xattr(
                 &self,
                 path: impl AsRef<std::path::Path>,
                 name: impl AsRef<[u8]>,
             ) -> $crate::Result<bytes::Bytes> {
-                let path = $crate::path::bytes(path.as_ref());
+                let (path, name) = ($crate::path::bytes(path.as_ref()), name.as_ref());
                 self.see(|space| {
-                    $crate::view::xattr(
-                        space.inode(space.lookup(path, $crate::walk::Follow::Yes)?),
-                        name.as_ref(),
-                    )
+                    $crate::xattr::check_name(name)?;
+                    let place = space.lookup(path, $crate::walk::Follow::Yes)?;
+                    $crate::xattr::get(space.creds, space.inode(place), name)
                 })
                 .map_err(|fault| $crate::Error::new("xattr", path, fault))
             }
 
-            /// The names of all extended attributes, sorted. Symbolic links are followed.
+            /// The names of all extended attributes, sorted; those in `trusted.` only to root. Symbolic links are followed.
             ///
             /// # Errors
             ///
@@ -256,9 +247,8 @@ macro_rules! reading_methods {
             ) -> $crate::Result<Vec<std::ffi::OsString>> {
                 let path = $crate::path::bytes(path.as_ref());
                 self.see(|space| {
-                    Ok($crate::view::xattrs(
-                        space.inode(space.lookup(path, $crate::walk::Follow::Yes)?),
-                    ))
+                    let place = space.lookup(path, $crate::walk::Follow::Yes)?;
+                    Ok($crate::xattr::names(space.creds, space.inode(place)))
                 })
                 .map_err(|fault: $crate::error::Fault| $crate::Error::new("xattrs", path, fault))
             }
