@@ -51,15 +51,12 @@ fn grouped(groups: &[Option<u8>]) -> View {
     let mut first: BTreeMap<u8, String> = BTreeMap::new();
     let mut builder = Layer::builder();
     for (group, name) in groups.iter().zip(["/a", "/b", "/c/a", "/c/b"]) {
-        builder = match group {
-            None => builder,
-            Some(group) => match first.get(group) {
-                Some(file) => builder.hard_link(file, name),
-                None => {
-                    first.insert(*group, name.to_owned());
-                    builder.file(name, "alike")
-                }
-            },
+        let Some(group) = group else { continue };
+        builder = if let Some(file) = first.get(group) {
+            builder.hard_link(file, name)
+        } else {
+            first.insert(*group, name.to_owned());
+            builder.file(name, "alike")
         };
     }
     Image::from_layers([builder.build().unwrap()]).unwrap().view()
