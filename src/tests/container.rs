@@ -116,7 +116,7 @@ pub(super) fn ran(image: &Image, ops: &[Op]) -> Container {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(super::cases(200)))]
+    #![proptest_config(ProptestConfig::with_cases(super::cases(400)))]
 
     #[test]
     fn container_does_what_the_model_does(

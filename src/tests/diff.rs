@@ -1,5 +1,7 @@
 //! What `diff` says is all that differs, and nothing else; what is committed is what was there.
 
+use std::collections::BTreeMap;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -40,6 +42,26 @@ fn said(layer: &Layer) -> (Vec<crate::LayerEntry>, crate::Digest) {
     (layer.entries().collect(), layer.diff_id().unwrap())
 }
 
+/// Files that are all alike, so that they differ only in which names are links of one: names with one number are.
+fn alike() -> impl Strategy<Value = Vec<Option<u8>>> {
+    vec(proptest::option::weighted(0.9, 0_u8..3), 4)
+}
+
+fn grouped(groups: &[Option<u8>]) -> View {
+    let mut first: BTreeMap<u8, String> = BTreeMap::new();
+    let mut builder = Layer::builder();
+    for (group, name) in groups.iter().zip(["/a", "/b", "/c/a", "/c/b"]) {
+        let Some(group) = group else { continue };
+        builder = if let Some(file) = first.get(group) {
+            builder.hard_link(file, name)
+        } else {
+            first.insert(*group, name.to_owned());
+            builder.file(name, "alike")
+        };
+    }
+    Image::from_layers([builder.build().unwrap()]).unwrap().view()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(super::cases(120)))]
 
@@ -61,6 +83,11 @@ proptest! {
         assert_diff_leads(&a, &b);
         assert_diff_leads(&b, &a);
         assert_diff_leads(&image.view(), &b);
+    }
+
+    #[test]
+    fn diff_tells_links_from_files_that_are_alike(a in alike(), b in alike()) {
+        assert_diff_leads(&grouped(&a), &grouped(&b));
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn moves(op: &Op) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(super::cases(400)))]
+    #![proptest_config(ProptestConfig::with_cases(super::cases(1000)))]
 
     #[test]
     fn limits_are_exact(
