@@ -17,6 +17,7 @@ pub(super) enum On {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of open(2)")]
 pub(super) struct Flags {
     pub(super) read: bool,
     pub(super) write: bool,
@@ -398,7 +399,7 @@ impl Ops {
     }
 
     fn seek(&mut self) -> SeekFrom {
-        let by = self.random.below(200) as i64 - 100;
+        let by = 100_i64.saturating_sub_unsigned(self.random.below(200));
         match self.random.below(3) {
             0 => SeekFrom::Start(self.offset()),
             1 => SeekFrom::Current(by),
