@@ -112,9 +112,10 @@ impl From<SystemTime> for Timestamp {
             Ok(after) => Self::new(saturate(after.as_secs()), after.subsec_nanos()),
             Err(before) => {
                 let before = before.duration();
+                let secs = 0_i64.saturating_sub_unsigned(before.as_secs());
                 match before.subsec_nanos() {
-                    0 => Self::new(-saturate(before.as_secs()), 0),
-                    nanos => Self::new(-saturate(before.as_secs()) - 1, 1_000_000_000 - nanos),
+                    0 => Self::new(secs, 0),
+                    nanos => Self::new(secs.saturating_sub(1), 1_000_000_000 - nanos),
                 }
             }
         }
@@ -450,7 +451,12 @@ mod tests {
     }
 
     #[test]
-    fn timestamp_out_of_range_is_an_error() {
-        assert!(SystemTime::try_from(Timestamp::new(i64::MIN, 0)).is_err());
+    fn timestamp_at_the_ends_is_kept_or_an_error() {
+        for secs in [i64::MIN, i64::MIN + 1, i64::MAX] {
+            for time in [Timestamp::new(secs, 0), Timestamp::new(secs, 999_999_999)] {
+                let back = SystemTime::try_from(time).map(Timestamp::from);
+                assert!(matches!(back, Ok(same) if same == time) || back.is_err(), "{back:?}");
+            }
+        }
     }
 }
