@@ -71,18 +71,17 @@ fn check_permission(
         b"user." if !matches!(inode.node, Node::File(_) | Node::Dir(_)) => {
             return Err(hidden("only files and directories have user attributes"));
         }
-        b"user."
-            if wanted == Use::Change
-                && inode.is_dir()
-                && inode.mode & STICKY != 0
-                && !creds.owns(inode) =>
-        {
+        b"user." if wanted == Use::Change && is_sticky(inode) && !creds.owns(inode) => {
             return Err(ErrorKind::NotPermitted.into());
         }
         _ => {}
     }
     let access = if wanted == Use::Read { Access::READ } else { Access::WRITE };
     Ok(creds.check(inode, access)?)
+}
+
+fn is_sticky(inode: &Inode) -> bool {
+    inode.is_dir() && inode.mode & STICKY != 0
 }
 
 /// The value of an attribute.

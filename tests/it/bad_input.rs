@@ -231,7 +231,9 @@ fn ask_file(file: &File, to: &File, at: u64, len: u64) {
     check("next_hole", p, file.next_hole(at));
     check("copy_range", p, file.copy_range(at, to, len, len));
     check("copy_range", p, file.copy_range(at, file, len, len));
-    for seek in [SeekFrom::Start(at), SeekFrom::Current(at as i64), SeekFrom::End(len as i64)] {
+    for seek in
+        [SeekFrom::Start(at), SeekFrom::Current(at.cast_signed()), SeekFrom::End(len.cast_signed())]
+    {
         drop((&*file).seek(seek));
     }
     drop((&*file).read(&mut [0; 3]));

@@ -1,4 +1,8 @@
 //! Many threads on one container: nothing is lost, torn, seen half or waited for without end.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the threads do is test code, though not in a test function"
+)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -19,6 +23,7 @@ fn running_time() -> Duration {
 fn watched(test: impl FnOnce()) {
     let (done, wait) = mpsc::channel::<()>();
     let patience = running_time() + Duration::from_secs(60);
+    #[expect(clippy::print_stdout, reason = "nothing else is left to say it with")]
     let dog = thread::spawn(move || {
         if wait.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
             println!("a deadlock: the threads did not come to an end");

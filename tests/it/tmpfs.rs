@@ -59,6 +59,7 @@ fn every_operation_does_what_it_does_on_tmpfs() {
     });
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is not run says why")]
 fn run_all(at: &Path, seeds: impl Iterator<Item = u64>) -> Result<(), String> {
     let cell = match Cell::new(at).and_then(|cell| cell.enter().map(|()| cell)) {
         Ok(cell) => cell,

@@ -265,7 +265,7 @@ impl Linux {
     }
 
     fn xattr_op(&self, op: &Op) -> Result<Answer> {
-        let mut buf = [0u8; 70_000];
+        let mut buf = vec![0u8; 70_000];
         match op {
             Op::SetXattr { on, name, value, how } => match on {
                 On::Path(path) | On::Link(path) => {
@@ -385,7 +385,7 @@ fn read_path(path: &str) -> Result<Vec<u8>> {
     if Kind::from_raw_mode(fs::fstat(&file)?.st_mode) == Kind::Fifo {
         return Ok(Vec::new());
     }
-    let mut bytes = vec![0; fs::fstat(&file)?.st_size as usize + 1];
+    let mut bytes = vec![0; size(&fs::fstat(&file)?) as usize + 1];
     let read = rustix::io::pread(&file, &mut *bytes, 0)?;
     bytes.truncate(read);
     Ok(bytes)
@@ -416,7 +416,7 @@ fn seek(file: &OwnedFd, to: SeekFrom) -> Result<Answer> {
 
 /// Asks again until all is copied that was there at first: one call may copy less than asked.
 fn copy(from: &OwnedFd, mut at: u64, to: &OwnedFd, mut to_at: u64, len: u64) -> Result<Answer> {
-    let there = (fs::fstat(from)?.st_size as u64).saturating_sub(at);
+    let there = size(&fs::fstat(from)?).saturating_sub(at);
     let mut sum = 0;
     loop {
         let copied =
@@ -431,7 +431,7 @@ fn copy(from: &OwnedFd, mut at: u64, to: &OwnedFd, mut to_at: u64, len: u64) -> 
 fn past_end(file: &OwnedFd, offset: u64, to: fs::SeekFrom) -> Result<Answer> {
     let stat = fs::fstat(file)?;
     let is_file = Kind::from_raw_mode(stat.st_mode) == Kind::RegularFile;
-    if is_file && offset < stat.st_size as u64 {
+    if is_file && offset < size(&stat) {
         return Ok(Answer::Nothing);
     }
     let position = fs::tell(file)?;
@@ -476,7 +476,7 @@ fn object(path: &str) -> Result<Object> {
     };
     let mut xattrs = BTreeMap::new();
     if !seen.facts.kind.is_symlink() {
-        let mut buf = [0u8; 70_000];
+        let mut buf = vec![0u8; 70_000];
         let len = fs::llistxattr(path, &mut buf[..])?;
         for name in words(&buf[..len]) {
             let len = fs::lgetxattr(path, &name, &mut buf[..])?;
@@ -496,6 +496,10 @@ fn words(bytes: &[u8]) -> Vec<String> {
 
 fn is_dir(file: &OwnedFd) -> Result<bool> {
     Ok(Kind::from_raw_mode(fs::fstat(file)?.st_mode) == Kind::Directory)
+}
+
+fn size(stat: &Stat) -> u64 {
+    stat.st_size.unsigned_abs()
 }
 
 fn is_special(stat: &Stat) -> bool {
@@ -522,7 +526,7 @@ fn seen(stat: &Stat) -> Seen {
         uid: stat.st_uid,
         gid: stat.st_gid,
         nlink: stat.st_nlink as u32,
-        len: if kind.is_dir() { 0 } else { stat.st_size as u64 },
+        len: if kind.is_dir() { 0 } else { size(stat) },
         device,
     };
     let times = [

@@ -17,6 +17,7 @@ pub(super) enum On {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of open(2)")]
 pub(super) struct Flags {
     pub(super) read: bool,
     pub(super) write: bool,
@@ -275,6 +276,9 @@ impl Ops {
     }
 
     fn by_handle(&mut self) -> Op {
+        if self.known.slots.len() < 2 && !self.random.one_in(4) {
+            return self.open_or_close();
+        }
         let (slot, offset, len) = (self.slot(), self.offset(), self.len());
         match self.random.below(14) {
             0 => Op::ReadAt { slot, offset, len },
@@ -296,6 +300,9 @@ impl Ops {
 
     fn names(&mut self) -> Op {
         let path = self.path();
+        if self.random.one_in(2) {
+            return self.new_name(path);
+        }
         match self.random.below(16) {
             0..3 => Op::Mkdir { path, mode: self.mode() },
             3 => Op::Rmdir { path },
@@ -307,6 +314,27 @@ impl Ops {
             14 => Op::Mknod { path, mode: self.mode(), what: self.special() },
             _ => Op::List { on: self.on() },
         }
+    }
+
+    /// What gives a name that is probably free, so that it succeeds.
+    fn new_name(&mut self, path: String) -> Op {
+        let free = self.free();
+        match self.random.below(8) {
+            0..2 => Op::Mkdir { path: free, mode: self.mode() },
+            2 => Op::Symlink { target: self.target(), path: free },
+            3 => Op::Mknod { path: free, mode: self.mode(), what: self.special() },
+            4 => Op::HardLink { from: path, to: free },
+            5 => Op::Rename { from: path, to: free, how: self.rename() },
+            6 => Op::Unlink { path: self.plain() },
+            _ => Op::Rmdir { path: self.plain() },
+        }
+    }
+
+    /// A new name beside something that is there.
+    fn free(&mut self) -> String {
+        let beside = self.plain();
+        let dir = beside.rsplit_once('/').map_or("", |(dir, _)| dir);
+        format!("/{dir}/{}", self.random.pick(&["f", "g", "h", "i", "j"]))
     }
 
     fn by_path(&mut self) -> Op {
@@ -398,7 +426,7 @@ impl Ops {
     }
 
     fn seek(&mut self) -> SeekFrom {
-        let by = self.random.below(200) as i64 - 100;
+        let by = 100_i64.saturating_sub_unsigned(self.random.below(200));
         match self.random.below(3) {
             0 => SeekFrom::Start(self.offset()),
             1 => SeekFrom::Current(by),
