@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::measure::{Must, Rounds, Table, median, nanos, resident, rounds, shown, time};
+use common::measure::{Figure, Must, Rounds, Table, median, nanos, resident, rounds, shown, time};
 use common::{FILE_LEN, Flat, LARGE, Random, Tmpfs, WIDE};
 use stratafs::{Container, Image, Layer, OpenOptions, Source};
 
@@ -92,7 +92,7 @@ fn against_flat(
     hits: &[String],
     paths: &[String],
     look: impl FnMut(&str),
-) -> (f64, String) {
+) -> (Figure, String) {
     let hit = |path: &str| _ = black_box(flat.get(path).map(|(meta, _)| *meta));
     let times = rounds(LOOKUPS, [&mut lookups_of(paths, look), &mut lookups_of(hits, hit)]);
     (times.ratio(0, 1), against(&times, 0, 1))
@@ -327,12 +327,12 @@ fn overwrite(table: &mut Table) {
         .collect();
     let memory =
         resident().zip(before).map(|(after, before)| (after - before) / COUNT as f64 / 1024.0);
-    let mid = median(times.into_iter());
+    let figure = Figure::of(&times, 1e3);
     table.row(
         "open, overwrite 1 byte of a 1 GiB lower file, snapshot kept",
         Must::AtMost(20.0),
         "µs",
-        mid / 1e3,
+        figure,
         "",
     );
     match memory {
@@ -395,8 +395,8 @@ fn rename(table: &mut Table, image: &Image) {
         let container = image.container();
         time(1, || container.rename(LARGE, "/elsewhere").expect("because it is there"))
     });
-    let mid = median(times.collect::<Vec<_>>().into_iter());
-    table.row("rename a lower directory of 10,000 files", Must::AtMost(5.0), "µs", mid / 1e3, "");
+    let figure = Figure::of(&times.collect::<Vec<_>>(), 1e3);
+    table.row("rename a lower directory of 10,000 files", Must::AtMost(5.0), "µs", figure, "");
 }
 
 /// 60 files overwritten, 20 made, 20 removed.
@@ -423,7 +423,7 @@ fn diffs(table: &mut Table, image: &Image, large: &Image) {
         "diff after 100 changes in 100,000 files",
         Must::AtMost(50.0),
         "µs",
-        times.median(0) / 1e3,
+        times.figure(0, 1e3),
         "",
     );
     table.row(
@@ -450,10 +450,10 @@ fn merge(table: &mut Table, paths: &[String], contents: &[Bytes]) {
         "merge 32 layers of 100,000 files",
         Must::AtMost(100.0),
         "ms",
-        times.median(0) / 1e6,
+        times.figure(0, 1e6),
         "",
     );
-    table.note("merge 1 layer of 100,000 files", "ms", times.median(1) / 1e6, "");
+    table.note("merge 1 layer of 100,000 files", "ms", times.figure(1, 1e6), "");
     let image = Image::from_layers(layers).expect("because the layers are good");
     let each = image.index_memory() as f64 / FILES as f64;
     table.row("memory of a file beside contents", Must::AtMost(200.0), "bytes", each, "");
@@ -537,7 +537,7 @@ fn threads(table: &mut Table, paths: &[String], image: &Image) {
             read_for_a_while(&container, paths, 2, false)
         }],
     );
-    table.row("two reader threads", Must::AtLeast(1.8), "× one", times.best_ratio(0, 1), "");
+    table.row("two reader threads", Must::AtLeast(1.8), "× one", times.ratio(0, 1), "");
     let changed = common::shared(image);
     common::overwrite(&changed, &paths[..CHANGES]);
     let times = rounds(
@@ -550,7 +550,7 @@ fn threads(table: &mut Table, paths: &[String], image: &Image) {
         "a reader while one thread writes",
         Must::AtLeast(0.6),
         "× undisturbed",
-        times.best_ratio(0, 1),
+        times.ratio(0, 1),
         &against(&times, 1, 0),
     );
 }

@@ -51,7 +51,7 @@ impl Image {
     /// - `OutOfRange`: more names than an image can hold (2^32, or 4 GiB of paths).
     pub fn from_layers(layers: impl IntoIterator<Item = Layer>) -> Result<Self> {
         let layers: Arc<[Layer]> = layers.into_iter().collect();
-        let mut tree = Tree::empty();
+        let mut tree = Tree::for_merging(layers.iter().map(Layer::len).sum());
         for layer in &*layers {
             tree = layer::apply(tree, layer)?;
         }

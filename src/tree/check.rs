@@ -72,7 +72,8 @@ impl Tree {
         }
         faults.extend(
             self.slots
-                .keys()
+                .iter()
+                .map(|(ino, _)| ino)
                 .filter(|ino| !links.contains_key(ino))
                 .map(|ino| format!("inode {}: changed, but no name leads to it", ino.0)),
         );

@@ -1,7 +1,5 @@
 //! Changing a tree: names and inodes, one step at a time. No step can fail; whoever calls has checked.
 
-use std::sync::Arc;
-
 use super::{Dir, EntryId, Ino, Inode, Links, Slot, Tree};
 use crate::path::Name;
 
@@ -14,9 +12,9 @@ impl Tree {
     fn edit_slot(&mut self, ino: Ino) -> &mut Slot {
         if self.slot(ino).is_none() {
             let inode = self.base.inode(ino).expect("because every name leads to an inode").clone();
-            self.slots.insert(ino, Arc::new(Slot { inode, links: Links::Base }));
+            self.slots.insert(ino, Slot { inode, links: Links::Base });
         }
-        Arc::make_mut(self.slots.get_mut(&ino).expect("because it was inserted above"))
+        self.slots.get_mut(ino).expect("because it was inserted above")
     }
 
     fn edit_dir(&mut self, ino: Ino) -> &mut Dir {
@@ -35,13 +33,13 @@ impl Tree {
         } else {
             inode.nlink += 1;
         }
-        self.slots.insert(ino, Arc::new(Slot { inode, links: Links::One(dir, name) }));
+        self.slots.insert(ino, Slot { inode, links: Links::One(dir, name) });
         ino
     }
 
     /// Adds an object that no name leads to, under a number that it had before; [`bind`](Self::bind) comes next.
     pub(crate) fn insert(&mut self, ino: Ino, inode: Inode) {
-        self.slots.insert(ino, Arc::new(Slot { inode, links: Links::Many(im::OrdSet::new()) }));
+        self.slots.insert(ino, Slot { inode, links: Links::Many(im::OrdSet::new()) });
     }
 
     /// Makes sure that numbers below this one are not given out again.
@@ -66,7 +64,7 @@ impl Tree {
         if inode.is_dir() || inode.nlink == 1 {
             // Its own list of names dies with it, so that is not kept up to date.
             self.detach_name(dir, name, ino);
-            self.slots.remove(&ino);
+            self.slots.remove(ino);
         } else {
             self.detach(dir, name, ino);
             self.edit(ino).nlink -= 1;
@@ -107,14 +105,14 @@ impl Tree {
                     gone(self, ino);
                 } else if inode.nlink == 1 {
                     gone(self, ino);
-                    self.slots.remove(&ino);
+                    self.slots.remove(ino);
                 } else {
                     self.spell_out_links(ino).remove(dir, &name);
                     self.edit(ino).nlink -= 1;
                 }
             }
             if dir != top {
-                self.slots.remove(&dir);
+                self.slots.remove(dir);
             }
         }
     }

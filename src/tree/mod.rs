@@ -15,6 +15,7 @@ mod children;
 mod edit;
 mod freeze;
 mod inode;
+mod slots;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use im::OrdMap;
 pub(crate) use self::base::{Base, EntryId};
 pub(crate) use self::children::Children;
 pub(crate) use self::inode::{Dir, Ino, Inode, Links, Node, Slot};
+use self::slots::Slots;
 use crate::error::{ErrorKind, Fault};
 use crate::path::{self, Name};
 
@@ -36,7 +38,7 @@ use crate::path::{self, Name};
 #[derive(Clone)]
 pub(crate) struct Tree {
     base: Arc<Base>,
-    slots: OrdMap<Ino, Arc<Slot>>,
+    slots: Slots,
     cuts: OrdMap<u32, u32>,
     next_ino: u64,
 }
@@ -55,9 +57,14 @@ impl Tree {
         freeze::empty()
     }
 
+    /// The same, to lay layers of so many entries over it and to [`freeze`](Self::freeze) it then: not to be cloned.
+    pub(crate) fn for_merging(entries: usize) -> Self {
+        Self { slots: Slots::rows(entries), ..Self::empty() }
+    }
+
     fn over(base: Base) -> Self {
         let next_ino = base.len() + 1;
-        Self { base: Arc::new(base), slots: OrdMap::new(), cuts: OrdMap::new(), next_ino }
+        Self { base: Arc::new(base), slots: Slots::new(), cuts: OrdMap::new(), next_ino }
     }
 
     pub(crate) fn inode(&self, ino: Ino) -> Option<&Inode> {
@@ -67,8 +74,8 @@ impl Tree {
         }
     }
 
-    fn slot(&self, ino: Ino) -> Option<&Arc<Slot>> {
-        if self.slots.is_empty() { None } else { self.slots.get(&ino) }
+    fn slot(&self, ino: Ino) -> Option<&Slot> {
+        if self.slots.is_empty() { None } else { self.slots.get(ino) }
     }
 
     /// The changed names of a directory, and `None` where all is as in the base.
@@ -286,11 +293,7 @@ impl Tree {
         if !Arc::ptr_eq(&self.base, &old.base) {
             return None;
         }
-        let changed = old.slots.diff(&self.slots).map(|item| match item {
-            im::ordmap::DiffItem::Add(ino, _) | im::ordmap::DiffItem::Remove(ino, _) => *ino,
-            im::ordmap::DiffItem::Update { new: (ino, _), .. } => *ino,
-        });
-        Some(changed.collect())
+        Some(self.slots.diff(&old.slots))
     }
 
     /// The path of an object that in both trees has its one name of the base and no other.
@@ -348,12 +351,11 @@ impl Tree {
 impl Tree {
     /// Inodes that differ from the base.
     pub(crate) fn changed_inodes(&self) -> impl Iterator<Item = (Ino, &Inode)> {
-        self.slots.iter().map(|(&ino, slot)| (ino, &slot.inode))
+        self.slots.iter().map(|(ino, slot)| (ino, &slot.inode))
     }
 
     /// Whether both are one state, not only alike. O(1).
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.base, &other.base)
-            && (self.slots.ptr_eq(&other.slots) || self.slots.is_empty() && other.slots.is_empty())
+        Arc::ptr_eq(&self.base, &other.base) && self.slots.is_same(&other.slots)
     }
 }
