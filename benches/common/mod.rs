@@ -1,10 +1,14 @@
 //! What all benches measure against: one synthetic image, a flat hash map, a directory in tmpfs.
-#![allow(dead_code, reason = "each bench uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "each bench uses a part of it, and one prints a table"
+)]
 
 pub(crate) mod measure;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -81,8 +85,8 @@ pub(crate) fn contents(n: usize) -> Vec<Bytes> {
 }
 
 /// `files` spread over `count` layers.
-pub(crate) fn layers<'a>(
-    files: impl Iterator<Item = (&'a str, Bytes)>,
+pub(crate) fn layers<P: AsRef<Path>>(
+    files: impl Iterator<Item = (P, Bytes)>,
     count: usize,
 ) -> Vec<Layer> {
     let mut builders: Vec<_> = (0..count).map(|_| Layer::builder()).collect();
