@@ -133,16 +133,22 @@ pub(crate) fn diff(old: &Tree, new: &Tree) -> Result<Diff> {
         Some(changed) => differ.compare_changed(changed)?,
         None => differ.compare_objects(b"", Ino::ROOT, Ino::ROOT)?,
     }
-    let (entries, kinds) = differ.finish().into_iter().unzip();
-    Ok(Diff { layer: Layer::new(entries), kinds })
+    Ok(differ.finish())
 }
 
 struct Differ<'a> {
     old: &'a Tree,
     new: &'a Tree,
-    found: Vec<(Entry, ChangeKind)>,
+    found: Vec<(Box<[u8]>, Found, ChangeKind)>,
     /// Objects with several names that are dealt with.
     linked: HashSet<Ino>,
+}
+
+/// What stands at a path now.
+enum Found {
+    Nothing,
+    Object(Ino),
+    Link(Box<[u8]>),
 }
 
 impl Differ<'_> {
@@ -202,7 +208,7 @@ impl Differ<'_> {
         match (old, new) {
             (None, None) => Ok(()),
             (Some(_), None) => {
-                self.note(path, What::Whiteout, ChangeKind::Deleted);
+                self.note(path, Found::Nothing, ChangeKind::Deleted);
                 Ok(())
             }
             (None, Some(new)) => self.add(path, new, ChangeKind::Added),
@@ -222,9 +228,8 @@ impl Differ<'_> {
     }
 
     fn compare_dir_itself(&mut self, path: &[u8], old: Ino, new: Ino) {
-        let (old, new) = (self.old.expect(old), self.new.expect(new));
-        if !same_attributes(old, new) {
-            self.note(path, object(new), ChangeKind::Changed);
+        if !same_attributes(self.old.expect(old), self.new.expect(new)) {
+            self.note(path, Found::Object(new), ChangeKind::Changed);
         }
     }
 
@@ -251,7 +256,7 @@ impl Differ<'_> {
         if self.same_object(path, old, new)? {
             return Ok(());
         }
-        self.note(path, object(self.new.expect(new)), ChangeKind::Changed);
+        self.note(path, Found::Object(new), ChangeKind::Changed);
         Ok(())
     }
 
@@ -269,12 +274,9 @@ impl Differ<'_> {
         for path in paths {
             let kind =
                 if self.old.at(&path).is_some() { ChangeKind::Changed } else { ChangeKind::Added };
-            let what = if path == first {
-                object(self.new.expect(new))
-            } else {
-                What::Link(first.clone().into())
-            };
-            self.note(path, what, kind);
+            let found =
+                if path == first { Found::Object(new) } else { Found::Link(first.clone().into()) };
+            self.note(path, found, kind);
         }
         Ok(())
     }
@@ -312,33 +314,42 @@ impl Differ<'_> {
                 self.compare_links(ino)?;
                 continue;
             }
-            self.note(path, object(inode), kind);
+            self.note(path, Found::Object(ino), kind);
         }
         Ok(())
     }
 
-    fn note(&mut self, path: impl Into<Box<[u8]>>, what: What, kind: ChangeKind) {
-        self.found.push((Entry { path: path.into(), what }, kind));
+    fn note(&mut self, path: impl Into<Box<[u8]>>, found: Found, kind: ChangeKind) {
+        self.found.push((path.into(), found, kind));
     }
 
     /// The changes in order, with the directories above each of them as they are (semantics L53).
-    fn finish(mut self) -> Vec<(Entry, ChangeKind)> {
-        self.found.sort_by(|(a, _), (b, _)| path::compare(&a.path, &b.path));
-        self.found.dedup_by(|(a, _), (b, _)| a.path == b.path);
-        let mut all: Vec<(Entry, ChangeKind)> = Vec::with_capacity(2 * self.found.len());
-        for found in std::mem::take(&mut self.found) {
-            let path = found.0.path.clone();
+    fn finish(mut self) -> Diff {
+        self.found.sort_by(|(a, ..), (b, ..)| path::compare(a, b));
+        self.found.dedup_by(|(a, ..), (b, ..)| a == b);
+        // In a tree of some depth there are about as many directories above as changes.
+        let room = 3 * self.found.len();
+        let (mut entries, mut kinds) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        for (path, found, kind) in self.found {
             for dir in path::above(&path) {
                 // What comes before in order is in it, or is it, if the directory is there already.
-                let there = all.last().is_some_and(|(last, _)| path::is_within(&last.path, dir));
+                let there =
+                    entries.last().is_some_and(|last: &Entry| path::is_within(&last.path, dir));
                 if !there && let Some(ino) = self.new.at(dir) {
-                    let what = object(self.new.expect(ino));
-                    all.push((Entry { path: dir.into(), what }, ChangeKind::Changed));
+                    entries.push(Entry { path: dir.into(), what: object(self.new.expect(ino)) });
+                    kinds.push(ChangeKind::Changed);
                 }
             }
-            all.push(found);
+            let what = match found {
+                Found::Nothing => What::Whiteout,
+                Found::Object(ino) => object(self.new.expect(ino)),
+                Found::Link(target) => What::Link(target),
+            };
+            entries.push(Entry { path, what });
+            kinds.push(kind);
         }
-        all
+        entries.shrink_to_fit();
+        Diff { layer: Layer::new(entries), kinds }
     }
 
     fn same_object(&self, path: &[u8], old: Ino, new: Ino) -> Result<bool> {
