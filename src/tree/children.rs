@@ -51,9 +51,7 @@ impl<'a> Children<'a> {
     }
 }
 
-fn typed<'a>(
-    child: Option<(&'a [u8], Ino, FileType)>,
-) -> Option<(&'a [u8], Ino, Option<FileType>)> {
+fn typed(child: Option<(&[u8], Ino, FileType)>) -> Option<(&[u8], Ino, Option<FileType>)> {
     child.map(|(name, ino, file_type)| (name, ino, Some(file_type)))
 }
 
