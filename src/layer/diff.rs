@@ -133,8 +133,7 @@ pub(crate) fn diff(old: &Tree, new: &Tree) -> Result<Diff> {
         Some(changed) => differ.compare_changed(changed)?,
         None => differ.compare_objects(b"", Ino::ROOT, Ino::ROOT)?,
     }
-    let (entries, kinds) = differ.finish().into_iter().unzip();
-    Ok(Diff { layer: Layer::new(entries), kinds })
+    Ok(differ.finish())
 }
 
 struct Differ<'a> {
@@ -320,23 +319,30 @@ impl Differ<'_> {
     }
 
     /// The changes in order, with the directories above each of them as they are (semantics L53).
-    fn finish(mut self) -> Vec<(Entry, ChangeKind)> {
+    fn finish(mut self) -> Diff {
         self.found.sort_by(|(a, _), (b, _)| path::compare(&a.path, &b.path));
         self.found.dedup_by(|(a, _), (b, _)| a.path == b.path);
-        let mut all: Vec<(Entry, ChangeKind)> = Vec::with_capacity(2 * self.found.len());
-        for found in std::mem::take(&mut self.found) {
-            let path = found.0.path.clone();
-            for dir in path::above(&path) {
-                // What comes before in order is in it, or is it, if the directory is there already.
-                let there = all.last().is_some_and(|(last, _)| path::is_within(&last.path, dir));
+        // A change that is alone in its directory brings those above it, of which most paths have a few.
+        let room = 4 * self.found.len();
+        let mut entries: Vec<Entry> = Vec::with_capacity(room);
+        let mut kinds = Vec::with_capacity(room);
+        for (entry, kind) in self.found {
+            // What comes before in order is in a directory, or is it, if the directory is there already.
+            let last = entries.len().checked_sub(1);
+            for dir in path::above(&entry.path) {
+                let there = last.is_some_and(|last| path::is_within(&entries[last].path, dir));
                 if !there && let Some(ino) = self.new.at(dir) {
                     let what = object(self.new.expect(ino));
-                    all.push((Entry { path: dir.into(), what }, ChangeKind::Changed));
+                    entries.push(Entry { path: dir.into(), what });
+                    kinds.push(ChangeKind::Changed);
                 }
             }
-            all.push(found);
+            entries.push(entry);
+            kinds.push(kind);
         }
-        all
+        entries.shrink_to_fit();
+        kinds.shrink_to_fit();
+        Diff { layer: Layer::new(entries), kinds }
     }
 
     fn same_object(&self, path: &[u8], old: Ino, new: Ino) -> Result<bool> {
