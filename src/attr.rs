@@ -79,6 +79,7 @@ impl fmt::Display for Device {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "(i64, u32)", into = "(i64, u32)"))]
 pub struct Timestamp {
     secs: i64,
     nanos: u32,
@@ -102,6 +103,19 @@ impl Timestamp {
     /// Nanoseconds since that second, 0 to 999,999,999.
     pub const fn nanos(self) -> u32 {
         self.nanos
+    }
+}
+
+impl From<(i64, u32)> for Timestamp {
+    /// Seconds and nanoseconds, as [`new`](Self::new) takes them.
+    fn from((secs, nanos): (i64, u32)) -> Self {
+        Self::new(secs, nanos)
+    }
+}
+
+impl From<Timestamp> for (i64, u32) {
+    fn from(time: Timestamp) -> Self {
+        (time.secs, time.nanos)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::credentials::Access;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Node};
+use crate::view;
 use crate::walk::{Follow, Place, Space};
 use crate::xattr;
 
@@ -35,7 +36,7 @@ impl Container {
             match spot.found {
                 Some(Place { ino, .. }) => {
                     writable_file(change, ino)?;
-                    change.replace(Object::Named(ino), contents)
+                    change.replace(Object::Named(ino), Content::own(contents))
                 }
                 None => change
                     .create(spot.dir.ino, name, Node::File(Content::own(contents)), 0o666)
@@ -380,20 +381,36 @@ impl Container {
         .map_err(|fault| Error::between("hard_link", from, to, fault))
     }
 
-    /// Copies a file, like [`std::fs::copy`]: its bytes (shared, not copied, until one of the two changes) and its mode,
-    /// also into and out of volumes. Returns how many bytes it has.
+    /// Copies a file, like [`std::fs::copy`]: its bytes (shared, not copied, until one of the two changes; holes stay
+    /// holes) and its mode, also into and out of volumes. In one step. Returns how many bytes it has.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read) and [`write`](Self::write).
+    /// As [`read`](Self::read) and [`write`](Self::write); `NotPermitted` if the file to be replaced is somebody else's.
     pub fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64> {
-        let (from, to) = (from.as_ref(), to.as_ref());
-        let contents = self.read(from)?;
-        let len = contents.len() as u64;
-        let mode = self.metadata(from)?.mode();
-        self.write(to, contents)?;
-        self.set_attrs(to, Attrs::new().mode(mode))?;
-        Ok(len)
+        let (from, to) = (path::bytes(from.as_ref()), path::bytes(to.as_ref()));
+        let find = |space: &Space<'_>| {
+            let source = view::file_to_copy(space, from)?;
+            let (place, spot) = found_or_dir(space, to, Follow::Yes)?;
+            Ok((place, (source, spot)))
+        };
+        self.change(Pass::Change, find, |change, ((content, mode), spot)| {
+            let (len, attrs) = (content.len(), Attrs::new().mode(mode));
+            let name = spot.name(ErrorKind::IsADirectory)?;
+            let ino = match spot.found {
+                Some(Place { ino, .. }) => {
+                    writable_file(change, ino)?;
+                    change.check_attrs(change.get(Object::Named(ino))?, &attrs)?;
+                    change.replace(Object::Named(ino), content)?;
+                    ino
+                }
+                None if spot.dir_only => return Err(ErrorKind::IsADirectory.into()),
+                None => change.create(spot.dir.ino, name, Node::File(content), mode)?,
+            };
+            change.set_attrs(Object::Named(ino), &attrs)?;
+            Ok(len)
+        })
+        .map_err(|fault| Error::between("copy", from, to, fault))
     }
 }
 

@@ -55,7 +55,26 @@ pub struct File {
 
 enum Backing {
     View(View, Ino),
-    Container { core: Arc<Core>, settings: Arc<Settings>, object: Object },
+    Container { core: Arc<Core>, mount: Mounted, settings: Arc<Settings>, object: Object },
+}
+
+/// What the mount says by which the file was opened, if it is a volume's.
+#[derive(Clone)]
+pub(super) enum Mounted {
+    Root,
+    ReadOnly,
+    /// Not to be changed while this container is in a transaction.
+    In(Arc<Core>),
+}
+
+impl Mounted {
+    fn check_writable(&self) -> Result<(), Fault> {
+        match self {
+            Self::Root => Ok(()),
+            Self::ReadOnly => Err(ErrorKind::ReadOnlyFilesystem.into()),
+            Self::In(container) => container.check_no_transaction(),
+        }
+    }
 }
 
 /// What a handle was opened for.
@@ -102,13 +121,14 @@ impl File {
 
     pub(super) fn of_container(
         core: &Arc<Core>,
+        mount: Mounted,
         settings: &Arc<Settings>,
         object: Object,
         access: Access,
         path: &[u8],
     ) -> Self {
-        let backing =
-            Backing::Container { core: Arc::clone(core), settings: Arc::clone(settings), object };
+        let (core, settings) = (Arc::clone(core), Arc::clone(settings));
+        let backing = Backing::Container { core, mount, settings, object };
         Self { backing, access, position: Mutex::new(0), path: path.into() }
     }
 
@@ -159,7 +179,8 @@ impl File {
     ) -> Result<R, Fault> {
         match &self.backing {
             Backing::View(..) => Err(ErrorKind::ReadOnlyFilesystem.into()),
-            Backing::Container { core, settings, object } => {
+            Backing::Container { core, mount, settings, object } => {
+                mount.check_writable()?;
                 core.change(settings, Pass::Change, |change| act(change, *object))
             }
         }
@@ -214,8 +235,8 @@ impl File {
     }
 
     fn accessed(&self, read: bool) {
-        let Backing::Container { core, settings, object } = &self.backing else { return };
-        if !read || settings.atime == Atime::Never {
+        let Backing::Container { core, mount, settings, object } = &self.backing else { return };
+        if !read || settings.atime == Atime::Never || mount.check_writable().is_err() {
             return;
         }
         let now = settings.clock.now();
@@ -470,7 +491,7 @@ impl File {
     pub fn duplicate(&self) -> Self {
         let backing = match &self.backing {
             Backing::View(view, ino) => Backing::View(view.clone(), *ino),
-            Backing::Container { core, settings, object } => {
+            Backing::Container { core, mount, settings, object } => {
                 if let Object::Open(id, _) = object {
                     let reopened = core.store.quietly(|live| {
                         live.reopen(*id);
@@ -480,6 +501,7 @@ impl File {
                 }
                 Backing::Container {
                     core: Arc::clone(core),
+                    mount: mount.clone(),
                     settings: Arc::clone(settings),
                     object: *object,
                 }

@@ -1,10 +1,12 @@
 //! The one gate that every change passes: limits, clock and credentials act here and nowhere else.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
 use super::limits::Limits;
 use super::state::{Live, Object, OpenId, Usage};
-use crate::attr::{Attrs, SETGID, SETUID, SetTime, Time, Timestamp};
+use crate::attr::{Attrs, MODE_MASK, SETGID, SETUID, SetTime, Time, Timestamp};
 use crate::content::Content;
 use crate::credentials::{Access, Credentials};
 use crate::error::{ErrorKind, Fault};
@@ -143,16 +145,23 @@ impl Change<'_> {
     pub(super) fn remove_all(&mut self, dir: Ino, name: &[u8], ino: Ino) -> Result<(), Fault> {
         self.creds.check_remove(self.named(dir), self.named(ino))?;
         self.check_remove_below(ino)?;
-        let mut gone = Vec::new();
+        let (mut gone, mut kept) = (Vec::new(), HashSet::new());
         if self.named(ino).is_dir() {
-            self.live
-                .state
-                .tree
-                .forget_subtree(ino, &mut |tree, ino| gone.push((ino, tree.expect(ino).clone())));
+            self.live.state.tree.forget_subtree(ino, &mut |tree, ino| {
+                let inode = tree.expect(ino);
+                if inode.is_dir() || inode.nlink == 1 {
+                    gone.push((ino, inode.clone()));
+                } else {
+                    kept.insert(ino);
+                }
+            });
         }
-        for (ino, inode) in gone {
+        for (ino, mut inode) in gone {
+            kept.remove(&ino);
+            inode.times.set(Time::Changed, self.now);
             self.live.let_go(ino, inode);
         }
+        kept.into_iter().for_each(|ino| self.set_changed(Object::Named(ino)));
         self.drop_name(dir, name, ino);
         self.touch_dir(dir);
         Ok(())
@@ -356,12 +365,12 @@ impl Change<'_> {
     }
 
     /// Replaces the whole contents.
-    pub(super) fn replace(&mut self, object: Object, data: Bytes) -> Result<(), Fault> {
-        self.limits.check_end(0, data.len() as u64)?;
-        let bytes = (data.len() as u64).saturating_sub(self.file(object)?.own_bytes());
+    pub(super) fn replace(&mut self, object: Object, new: Content) -> Result<(), Fault> {
+        self.limits.check_end(0, new.len())?;
+        let bytes = new.own_bytes().saturating_sub(self.file(object)?.own_bytes());
         self.limits.check(self.live.state.usage, Usage { bytes, inodes: 0 })?;
         self.edit_content(object, |content| {
-            *content = Content::own(data);
+            *content = new;
             Ok(())
         })
     }
@@ -447,7 +456,7 @@ impl Change<'_> {
     }
 
     /// chmod(2), chown(2), utimensat(2): who may.
-    fn check_attrs(&self, inode: &Inode, attrs: &Attrs) -> Result<(), Fault> {
+    pub(super) fn check_attrs(&self, inode: &Inode, attrs: &Attrs) -> Result<(), Fault> {
         let owner_only = attrs.mode.is_some() || attrs.uid.is_some() || attrs.gid.is_some();
         if owner_only && !self.creds.owns(inode) {
             return Err(ErrorKind::NotPermitted.into());
@@ -483,7 +492,7 @@ impl Change<'_> {
         if let Some(set) = attrs.mode {
             let gid = attrs.gid.unwrap_or(inode.gid);
             let member = self.creds.is_root() || self.creds.in_group(gid);
-            mode = if member { set } else { set & !SETGID };
+            mode = MODE_MASK & if member { set } else { set & !SETGID };
         }
         mode
     }

@@ -16,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 use self::builder::Settings;
 pub use self::builder::{Atime, ContainerBuilder};
 pub use self::file::File;
+use self::file::Mounted;
 use self::gate::Change;
 pub use self::gate::XattrMode;
 pub use self::limits::Limits;
@@ -382,13 +383,15 @@ impl Container {
         if self.is_read_only(mount) {
             return Err(ErrorKind::ReadOnlyFilesystem.into());
         }
-        if mount > 0 && self.core.store.is_in_transaction() {
-            return Err(Fault::rule(
-                ErrorKind::ReadOnlyFilesystem,
-                "a transaction cannot change volumes",
-            ));
+        if mount > 0 { self.core.check_no_transaction() } else { Ok(()) }
+    }
+
+    fn mounted(&self, mount: usize) -> Mounted {
+        match mount {
+            0 => Mounted::Root,
+            _ if self.is_read_only(mount) => Mounted::ReadOnly,
+            _ => Mounted::In(Arc::clone(&self.core)),
         }
-        Ok(())
     }
 
     /// Looks something up and passes the gate of the tree in which it was found.
@@ -437,6 +440,14 @@ enum Pass {
 }
 
 impl Core {
+    /// A volume cannot go back with the container, so it is not changed in a transaction of it.
+    fn check_no_transaction(&self) -> Result<(), Fault> {
+        if !self.store.is_in_transaction() {
+            return Ok(());
+        }
+        Err(Fault::rule(ErrorKind::ReadOnlyFilesystem, "a transaction cannot change volumes"))
+    }
+
     fn new(image: Image, origin: Tree, limits: Limits) -> Self {
         let store = Store::new(State::new(origin.clone()));
         Self { store, image, origin, is_started: true, limits }

@@ -6,6 +6,7 @@ use super::changing::{file_to_make, found_or_dir};
 use super::file::{Access as Granted, File};
 use super::gate::Change;
 use super::{Container, Object, Pass, Spot};
+use crate::attr::MODE_MASK;
 use crate::content::Content;
 use crate::credentials::Access;
 use crate::error::{Error, ErrorKind, Fault, Result};
@@ -218,14 +219,15 @@ impl Container {
             Some(opened) => opened,
             None => self.change(Pass::Change, find, |change, spot| match spot.found {
                 Some(place) if options.temporary => {
-                    let (id, ino) = change.create_unnamed(place.ino, options.mode)?;
+                    let (id, ino) = change.create_unnamed(place.ino, options.mode & MODE_MASK)?;
                     Ok((place.mount, Object::Open(id, ino)))
                 }
                 Some(place) => self.open_found(change, &spot, place, options),
                 None => open_new(change, &spot, options),
             })?,
         };
-        Ok(File::of_container(self.core_of(mount), &self.settings, object, options.granted(), path))
+        let (core, mounted) = (self.core_of(mount), self.mounted(mount));
+        Ok(File::of_container(core, mounted, &self.settings, object, options.granted(), path))
     }
 
     fn open_found(
@@ -318,6 +320,7 @@ fn open_new(
         return Err(ErrorKind::NotFound.into());
     }
     let name = spot.name(ErrorKind::IsADirectory)?;
-    let ino = change.create(spot.dir.ino, name, Node::File(Content::EMPTY), options.mode)?;
+    let ino =
+        change.create(spot.dir.ino, name, Node::File(Content::EMPTY), options.mode & MODE_MASK)?;
     Ok((spot.dir.mount, Object::Open(change.live.open(ino), ino)))
 }

@@ -266,23 +266,34 @@ impl Live {
         self.state = state;
     }
 
-    /// Goes back to the state before a transaction. Handles of what was there before are as they were; those of what the
-    /// transaction made are stale.
-    pub(super) fn roll_back(&mut self, mut before: State) {
-        before.tree.reserve_inos(self.state.tree.next_ino());
-        self.open.clear();
+    /// What a transaction may have to go back to.
+    pub(super) fn before(&self) -> Before {
+        Before { state: self.state.clone(), open: self.open.clone() }
+    }
+
+    /// Goes back to before a transaction. Handles of what was there are as they were; those of what the transaction made
+    /// are stale.
+    pub(super) fn roll_back(&mut self, Before { mut state, mut open }: Before) {
+        state.tree.reserve_inos(self.state.tree.next_ino());
+        open.retain(|_, id| self.handles.contains_key(id));
         for (&id, handles) in &self.handles {
-            if !before.orphans.contains_key(&id) {
-                self.open.insert(handles.ino, id);
+            if !state.orphans.contains_key(&id) {
+                open.entry(handles.ino).or_insert(id);
             }
         }
         let closed: Vec<OpenId> =
-            before.orphans.keys().filter(|id| !self.handles.contains_key(id)).copied().collect();
+            state.orphans.keys().filter(|id| !self.handles.contains_key(id)).copied().collect();
         for id in closed {
-            if let Some(orphan) = before.orphans.remove(&id) {
-                before.subtract(before.cost(orphan.ino, &orphan.inode));
+            if let Some(orphan) = state.orphans.remove(&id) {
+                state.subtract(state.cost(orphan.ino, &orphan.inode));
             }
         }
-        self.state = before;
+        (self.state, self.open) = (state, open);
     }
+}
+
+/// What there was before a transaction.
+pub(super) struct Before {
+    state: State,
+    open: HashMap<Ino, OpenId>,
 }

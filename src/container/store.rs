@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 
-use super::state::{Live, OpenId, State};
+use super::state::{Before, Live, OpenId, State};
 use crate::error::{ErrorKind, Fault};
 
 /// How many changes are published at once after a reader had to wait.
@@ -61,7 +61,11 @@ impl Store {
     /// Looks at the present state: the one after every change that was finished before the call.
     pub(super) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         if self.is_in_transaction() {
-            return look(&self.writer.lock().borrow().state);
+            let writer = self.writer.lock();
+            // While a source is asked in mid-change, there is only what was before.
+            if let Ok(live) = writer.try_borrow() {
+                return look(&live.state);
+            }
         }
         let published = self.published.load();
         if published.version >= self.version.load(Ordering::Acquire) {
@@ -186,7 +190,7 @@ impl Store {
     ) -> Result<R, E> {
         let writer = self.writer.lock();
         let deadlock = |_| crate::Error::new("transaction", b"/", ErrorKind::Deadlock);
-        let before = writer.try_borrow().map_err(deadlock)?.state.clone();
+        let before = writer.try_borrow().map_err(deadlock)?.before();
         let outermost = !self.in_transaction.load(Ordering::Relaxed);
         if outermost {
             self.publish(&writer);
@@ -203,7 +207,7 @@ impl Store {
 struct Undo<'a> {
     store: &'a Store,
     writer: ReentrantMutexGuard<'a, RefCell<Live>>,
-    before: Option<State>,
+    before: Option<Before>,
     outermost: bool,
 }
 

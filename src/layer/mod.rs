@@ -89,6 +89,13 @@ impl Layer {
         &self.0.entries
     }
 
+    /// What the layer says of a path. O(log n).
+    pub(crate) fn at(&self, path: &[u8]) -> Option<&What> {
+        let entries = self.raw_entries();
+        let index = entries.binary_search_by(|entry| path::compare(&entry.path, path)).ok()?;
+        Some(&entries[index].what)
+    }
+
     /// How many changes there are.
     pub fn len(&self) -> usize {
         self.0.entries.len()

@@ -14,7 +14,7 @@ pub(super) fn squash(lower: &Layer, upper: &Layer) -> Result<Layer> {
     let both = lower
         .raw_entries()
         .iter()
-        .map(|entry| (key(&entry.path), (entry.what.clone(), From::Lower)));
+        .map(|entry| (key(&entry.path), (entry.what.clone(), Side::Lower)));
     let mut squash = Squash { both: both.collect() };
     for entry in upper.raw_entries() {
         squash.check_way(entry, upper)?;
@@ -39,16 +39,16 @@ pub(super) fn squash(lower: &Layer, upper: &Layer) -> Result<Layer> {
 
 /// Which of the two an entry comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Side {
     Lower,
     Upper,
 }
 
 /// Where a hard link stands, what it names, and whose it is.
-type Link = (Vec<u8>, Box<[u8]>, From);
+type Link = (Vec<u8>, Box<[u8]>, Side);
 
 struct Squash {
-    both: BTreeMap<Vec<u8>, (What, From)>,
+    both: BTreeMap<Vec<u8>, (What, Side)>,
 }
 
 /// A path whose order by bytes is the order from the root down: no name has a NUL.
@@ -117,7 +117,7 @@ impl Squash {
                 self.clear(&entry.path);
                 self.both.remove(&key(&entry.path));
                 if !self.hidden(&entry.path) {
-                    self.both.insert(key(&entry.path), (What::Whiteout, From::Upper));
+                    self.both.insert(key(&entry.path), (What::Whiteout, Side::Upper));
                 }
             }
             What::Object { opaque: true, .. } => self.clear(&entry.path),
@@ -155,7 +155,7 @@ impl Squash {
         for dir in above(path) {
             if self.at(dir).is_some_and(|what| !what.is_dir()) {
                 let fresh = What::Object { inode: Inode::implied_dir(), opaque: true };
-                self.both.insert(key(dir), (fresh, From::Upper));
+                self.both.insert(key(dir), (fresh, Side::Upper));
             }
         }
         let mut what = what.clone();
@@ -170,7 +170,7 @@ impl Squash {
             // Even where nothing was said of the path itself, it may have been a directory for what is below it.
             _ => self.clear(path),
         }
-        self.both.insert(key(path), (what, From::Upper));
+        self.both.insert(key(path), (what, Side::Upper));
     }
 
     /// Hard links whose file went, was replaced or moved to another name.
@@ -184,21 +184,21 @@ impl Squash {
             })
             .collect();
         let mut heirs: BTreeMap<Box<[u8]>, Box<[u8]>> = BTreeMap::new();
-        for (path, target, from) in links.iter().filter(|(.., from)| *from == From::Lower) {
+        for (path, target, from) in links.iter().filter(|(.., from)| *from == Side::Lower) {
             if let Some(heir) = heirs.get(target) {
                 self.both.insert(key(path), (What::Link(heir.clone()), *from));
                 continue;
             }
             let file = lower.raw_entries().iter().find(|entry| entry.path == *target);
             let still_there = match self.both.get(&key(target)) {
-                Some((What::Object { .. }, From::Lower)) => true,
+                Some((What::Object { .. }, Side::Lower)) => true,
                 Some(_) => false,
                 None => file.is_none() && !self.hidden(target) && !self.is_implied(target),
             };
             match file {
                 _ if still_there => {}
                 Some(file) => {
-                    self.both.insert(key(path), (file.what.clone(), From::Lower));
+                    self.both.insert(key(path), (file.what.clone(), Side::Lower));
                     heirs.insert(target.clone(), path.clone().into());
                 }
                 None => {
@@ -226,18 +226,18 @@ impl Squash {
                 return Err(refuse(dir, OP, Fault::rule(ErrorKind::Unsupported, rule)));
             }
             let fresh = What::Object { inode: Inode::implied_dir(), opaque: true };
-            self.both.insert(key(dir), (fresh, From::Lower));
+            self.both.insert(key(dir), (fresh, Side::Lower));
         }
         Ok(())
     }
 
     /// A link of the upper layer to what is a link in the lower one names the same file.
     fn redirect_upper_links(&mut self, links: &[Link]) -> Result<()> {
-        for (path, target, _) in links.iter().filter(|(.., from)| *from == From::Upper) {
+        for (path, target, _) in links.iter().filter(|(.., from)| *from == Side::Upper) {
             match self.at(target) {
                 Some(What::Link(next)) => {
                     let next = next.clone();
-                    self.both.insert(key(path), (What::Link(next), From::Upper));
+                    self.both.insert(key(path), (What::Link(next), Side::Upper));
                 }
                 Some(What::Object { inode, .. }) if !inode.is_dir() => {}
                 None if !self.hidden(target) => {}

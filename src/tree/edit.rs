@@ -91,20 +91,20 @@ impl Tree {
         self.attach(b_dir, b_name, a);
     }
 
-    /// Drops what is changed below a directory that is about to go or to be emptied, and says what goes with it: every
-    /// object whose last name lies there is passed to `gone`. The directory itself still lists them. O(names below).
-    pub(crate) fn forget_subtree(&mut self, top: Ino, gone: &mut impl FnMut(&Self, Ino)) {
+    /// Drops what is changed below a directory that is about to go or to be emptied, and says what loses a name by it: each
+    /// object is passed to `losing`, before, once for each name. A directory, or what has one link left, goes. The directory
+    /// itself still lists them. O(names below).
+    pub(crate) fn forget_subtree(&mut self, top: Ino, losing: &mut impl FnMut(&Self, Ino)) {
         let mut below = vec![top];
         while let Some(dir) = below.pop() {
             let children: Vec<(Name, Ino)> =
                 self.children(dir).map(|(name, ino)| (name.into(), ino)).collect();
             for (name, ino) in children {
+                losing(self, ino);
                 let inode = self.expect(ino);
                 if inode.is_dir() {
                     below.push(ino);
-                    gone(self, ino);
                 } else if inode.nlink == 1 {
-                    gone(self, ino);
                     self.slots.remove(ino);
                 } else {
                     self.spell_out_links(ino).remove(dir, &name);

@@ -168,11 +168,13 @@ impl fmt::Debug for DirEntry {
 pub struct Walk {
     world: Arc<World>,
     open: Vec<ReadDir>,
+    /// The directory that was listed last, to go into next.
+    enter: Option<DirEntry>,
 }
 
 impl Walk {
     pub(crate) fn new(world: Arc<World>, dir: ReadDir) -> Self {
-        Self { world, open: vec![dir] }
+        Self { world, open: vec![dir], enter: None }
     }
 }
 
@@ -180,26 +182,24 @@ impl Iterator for Walk {
     type Item = Result<DirEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let Some(entry) = self.open.last_mut()?.next() else {
-                self.open.pop();
-                continue;
-            };
-            if entry.file_type().is_dir() {
-                let path = entry.relative_path();
-                match ReadDir::open(&self.world, entry.entry().place, path) {
-                    Ok(below) => self.open.push(below),
-                    Err(fault) => {
-                        return Some(Err(Error::new(
-                            "walk",
-                            &[b"/", &*entry.relative_path()].concat(),
-                            fault,
-                        )));
-                    }
+        if let Some(dir) = self.enter.take() {
+            let path = dir.relative_path();
+            match ReadDir::open(&self.world, dir.entry().place, path) {
+                Ok(below) => self.open.push(below),
+                Err(fault) => {
+                    let path = [b"/", &*dir.relative_path()].concat();
+                    return Some(Err(Error::new("walk", &path, fault)));
                 }
             }
-            return Some(Ok(entry));
         }
+        let entry = loop {
+            match self.open.last_mut()?.next() {
+                Some(entry) => break entry,
+                None => drop(self.open.pop()),
+            }
+        };
+        self.enter = entry.file_type().is_dir().then(|| entry.clone());
+        Some(Ok(entry))
     }
 }
 

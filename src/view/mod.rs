@@ -7,7 +7,7 @@ mod world;
 use std::fmt;
 
 pub use self::listing::{DirEntry, ReadDir, Walk};
-pub(crate) use self::reading::{canonicalize, read, read_link, reading_methods};
+pub(crate) use self::reading::{canonicalize, file_to_copy, read, read_link, reading_methods};
 pub(crate) use self::world::World;
 use crate::error::Result;
 use crate::layer::{self, Diff};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::content::Content;
 use crate::credentials::Access;
 use crate::error::{ErrorKind, Fault};
 use crate::tree::Node;
@@ -16,6 +17,17 @@ pub(crate) fn read(space: &Space<'_>, path: &[u8]) -> Result<(Place, Bytes), Fau
     space.creds.check(inode, Access::READ)?;
     match &inode.node {
         Node::File(content) => Ok((place, content.read(0, u64::MAX)?)),
+        Node::Dir(_) => Err(ErrorKind::IsADirectory.into()),
+        _ => Err(ErrorKind::NoDevice.into()),
+    }
+}
+
+/// The contents and the mode of a file that may be read.
+pub(crate) fn file_to_copy(space: &Space<'_>, path: &[u8]) -> Result<(Content, u32), Fault> {
+    let inode = space.inode(space.lookup(path, Follow::Yes)?);
+    space.creds.check(inode, Access::READ)?;
+    match &inode.node {
+        Node::File(content) => Ok((content.clone(), inode.mode)),
         Node::Dir(_) => Err(ErrorKind::IsADirectory.into()),
         _ => Err(ErrorKind::NoDevice.into()),
     }

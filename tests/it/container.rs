@@ -445,3 +445,90 @@ fn plain_values_survive_serde() {
     round_trip(&ErrorKind::NotFound);
     round_trip(OpenOptions::new().read(true));
 }
+
+#[test]
+fn transaction_taken_back_keeps_the_handle_from_before_when_it_opened_the_file_again() {
+    let container = image().container();
+    let file = container.open("/f").unwrap();
+    let save = container.snapshot();
+    let mut again = None;
+    let failed: Result<(), Error> = container.transaction(|container| {
+        container.restore(&save)?;
+        again = Some(container.open("/f")?);
+        container.remove_file("/missing")
+    });
+    assert!(failed.is_err());
+    container.remove_file("/f").unwrap();
+    assert_eq!(file.read_bytes(0, 9).unwrap(), "lower");
+    drop((file, again));
+    sound(&container);
+}
+
+#[test]
+fn source_that_asks_its_own_container_in_a_transaction_sees_what_was_before() {
+    #[derive(Debug)]
+    struct Curious(std::sync::OnceLock<std::sync::Weak<Container>>);
+    impl stratafs::Source for Curious {
+        fn len(&self) -> u64 {
+            1 << 20
+        }
+        fn read_at(&self, _: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+            if let Some(container) = self.0.get().and_then(std::sync::Weak::upgrade) {
+                container.exists("/f")?;
+            }
+            buf.fill(0);
+            Ok(buf.len())
+        }
+    }
+    let source = Arc::new(Curious(std::sync::OnceLock::new()));
+    let layer = Layer::builder().source("/f", source.clone()).build().unwrap();
+    let container = Arc::new(Image::from_layers([layer]).unwrap().container());
+    source.0.set(Arc::downgrade(&container)).unwrap();
+    let file = container.open_with("/f", OpenOptions::new().write(true)).unwrap();
+    container.transaction(|_| file.write_at(b"x", 1)).unwrap();
+    assert_eq!(container.usage().bytes, 64 * 1024);
+}
+
+#[test]
+fn copy_is_one_step_and_keeps_holes() {
+    let container = image().container();
+    container.create("/hole").unwrap().set_len(100 << 20).unwrap();
+    assert_eq!(container.copy("/hole", "/copy").unwrap(), 100 << 20);
+    assert_eq!(container.usage().bytes, 0);
+    container.write("/rootsown", "kept").unwrap();
+    container.set_attrs("/rootsown", Attrs::new().mode(0o666)).unwrap();
+    let user = container.as_user(Credentials::user(7, 7));
+    let error = user.copy("/f", "/rootsown").unwrap_err();
+    assert_eq!((error.op(), error.kind()), ("copy", ErrorKind::NotPermitted));
+    assert_eq!(container.read("/rootsown").unwrap(), "kept");
+    container.append("/copy", "x").unwrap();
+    assert_eq!(container.metadata("/hole").unwrap().len(), 100 << 20);
+    sound(&container);
+}
+
+#[test]
+fn walk_lists_a_directory_that_may_not_be_read_and_then_says_so() {
+    let container = image().container();
+    container.create_dir_with("/closed", 0o700).unwrap();
+    let user = container.as_user(Credentials::user(7, 7));
+    let seen: Vec<_> = user.walk("/").unwrap().collect();
+    assert_eq!(seen[0].as_ref().unwrap().path().to_str(), Some("/closed"));
+    let error = seen[1].as_ref().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path().to_str()),
+        (ErrorKind::PermissionDenied, Some("/closed"))
+    );
+    assert_eq!(seen.len(), 5);
+}
+
+#[test]
+fn remove_dir_all_changes_the_ctime_of_files_that_keep_a_link() {
+    let clock = Arc::new(ManualClock::new(Timestamp::new(10, 0)));
+    let container = image().build_container().clock(clock.clone()).build().unwrap();
+    container.hard_link("/f", "/d/f").unwrap();
+    clock.advance(1_000_000_000);
+    container.remove_dir_all("/d").unwrap();
+    let metadata = container.metadata("/f").unwrap();
+    assert_eq!((metadata.nlink(), metadata.changed()), (1, Timestamp::new(11, 0)));
+    sound(&container);
+}

@@ -187,3 +187,30 @@ fn volume_handle_works_after_the_container_is_dropped() {
     file.write_at(b"late", 0).unwrap();
     assert_eq!(volume.read("/f").unwrap(), "late");
 }
+
+#[test]
+fn volume_read_only_refuses_changes_by_handles_too() {
+    let volume = Volume::memory();
+    volume.write("/v", "1").unwrap();
+    let container =
+        Image::scratch().build_container().volume_read_only("/ro", &volume).build().unwrap();
+    let file = container.open("/ro/v").unwrap();
+    let attrs = file.set_attrs(stratafs::Attrs::new().mode(0o600)).unwrap_err();
+    let xattr = file.duplicate().set_xattr("user.k", "v", stratafs::XattrMode::Any).unwrap_err();
+    assert_eq!(
+        (attrs.kind(), xattr.kind()),
+        (ErrorKind::ReadOnlyFilesystem, ErrorKind::ReadOnlyFilesystem)
+    );
+    assert_eq!(volume.metadata("/v").unwrap().mode(), 0o644);
+}
+
+#[test]
+fn volume_cannot_be_changed_in_a_transaction_by_a_handle_from_before() {
+    let volume = Volume::memory();
+    let container = with(&volume);
+    let file = container.create("/srv/data/f").unwrap();
+    let result = container.transaction(|_| file.write_at(b"x", 0));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::ReadOnlyFilesystem);
+    file.write_at(b"y", 0).unwrap();
+    assert_eq!(volume.read("/f").unwrap(), "y");
+}
