@@ -109,7 +109,14 @@ impl<'a> Space<'a> {
         if !self.creds.is_root() || self.mounts.iter().any(covered) {
             return Found::Unknown;
         }
-        self.root.find(path)
+        if self.mounts.is_empty() {
+            return self.root.find(path);
+        }
+        // A mount point that moved with a directory covers paths that only the walk knows.
+        match self.root.find_in_place(path) {
+            Found::At(ino) => Found::At(ino),
+            Found::Missing | Found::Unknown => Found::Unknown,
+        }
     }
 
     /// Walks as far as the last component.

@@ -128,6 +128,11 @@ impl Tree {
         }
     }
 
+    /// The same for paths that the base has, where it has them: no directory above was moved.
+    pub(crate) fn find_in_place(&self, path: &[u8]) -> Found {
+        self.base.find(path).map_or(Found::Unknown, |entry| self.find_entry(entry))
+    }
+
     /// What a name of the base leads to now.
     fn find_entry(&self, entry: EntryId) -> Found {
         if self.slots.is_empty() {
