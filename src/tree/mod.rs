@@ -158,7 +158,8 @@ impl Tree {
     /// the way is.
     fn find_in_dir(&self, path: &[u8]) -> Found {
         let (above, name) = path::split_last(path);
-        if path.len() > base::INDEXED_PATH_MAX || path::check_name(name).is_err() {
+        let is_normal = path::check_name(name).is_ok() && !path.starts_with(b"/");
+        if path.len() > base::INDEXED_PATH_MAX || !is_normal {
             return Found::Unknown;
         }
         let dir = match self.find(above) {
