@@ -11,7 +11,8 @@ use crate::tree::{Ino, Inode, Node, Tree};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Usage {
     /// Bytes of contents, targets and attributes. Of a file of a lower layer that was changed in parts, the changed
-    /// chunks of 64 KiB count; holes do not. A file that was removed counts until its last handle is closed.
+    /// chunks of 64 KiB count; holes do not, and neither does a copy of a lower file until it is changed. A file that was
+    /// removed counts until its last handle is closed.
     pub bytes: u64,
     /// Objects that the container made and that are still there.
     pub inodes: u64,
