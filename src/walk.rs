@@ -46,6 +46,8 @@ pub(crate) enum Follow {
     No,
     /// Not even then: the path names a name, to make or remove it.
     Never,
+    /// Unless what is to be followed ends in `/`: then it names no file that could be made.
+    ToMake,
 }
 
 /// The last component of a path.
@@ -244,6 +246,7 @@ impl<'p> Walker<'p> {
             Follow::Yes => true,
             Follow::No => self.dir_only,
             Follow::Never => false,
+            Follow::ToMake => !self.dir_only,
         }
     }
 

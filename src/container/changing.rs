@@ -391,7 +391,7 @@ impl Container {
         let (from, to) = (path::bytes(from.as_ref()), path::bytes(to.as_ref()));
         let find = |space: &Space<'_>| {
             let source = view::file_to_copy(space, from)?;
-            let (place, spot) = found_or_dir(space, to, Follow::Yes)?;
+            let (place, spot) = file_to_make(space, to, Follow::Yes)?;
             Ok((place, (source, spot)))
         };
         self.change(Pass::Change, find, |change, ((content, mode), spot)| {
@@ -404,7 +404,6 @@ impl Container {
                     change.replace(Object::Named(ino), content)?;
                     ino
                 }
-                None if spot.dir_only => return Err(ErrorKind::IsADirectory.into()),
                 None => change.create(spot.dir.ino, name, Node::File(content), mode)?,
             };
             change.set_attrs(Object::Named(ino), &attrs)?;
@@ -526,7 +525,7 @@ pub(super) fn file_to_make(
     path: &[u8],
     follow: Follow,
 ) -> Result<(Place, Spot), Fault> {
-    let follow = if path.ends_with(b"/") { Follow::Never } else { follow };
+    let follow = if follow == Follow::Yes { Follow::ToMake } else { Follow::Never };
     let (place, spot) = found_or_dir(space, path, follow)?;
     if spot.dir_only && matches!(spot.last, SpotName::Name(_)) {
         return Err(ErrorKind::IsADirectory.into());

@@ -397,3 +397,20 @@ fn directories_have_no_contents_to_copy_or_seek() {
     refused(dir.next_data(0), EINVAL);
     refused(dir.next_hole(0), EINVAL);
 }
+
+#[test]
+fn a_link_whose_target_ends_in_a_slash_names_no_file_to_be_made() {
+    // open(2) with O_CREAT judges the slash before it follows what stands before it, here into a loop.
+    let container = Image::scratch().container();
+    container.symlink("/loop", "/loop").unwrap();
+    container.symlink("/loop/", "/to_loop").unwrap();
+    container.symlink("/missing/", "/to_missing").unwrap();
+    for path in ["/to_loop", "/to_missing"] {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true);
+        let opened = container.open_with(path, &options).map(drop);
+        let made = [opened, container.write(path, ""), container.append(path, "")];
+        assert!(made.into_iter().all(|made| made.unwrap_err().errno() == 21), "{path}");
+    }
+    assert_eq!(container.read("/to_loop").unwrap_err().errno(), 40);
+}
