@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Result};
 use crate::layer::{self, Layer};
@@ -35,12 +37,25 @@ const FREEZE_FRACTION: u64 = 8;
 pub struct Image {
     layers: Arc<[Layer]>,
     tree: Tree,
+    documents: Option<Arc<Documents>>,
+}
+
+/// What was published about an image beside its layers, byte for byte, because digests are taken over it.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "oci"), expect(dead_code, reason = "only stores have documents"))]
+pub(crate) struct Documents {
+    /// The image configuration (image-spec, config.md).
+    pub(crate) config: Bytes,
+    /// The manifest and its media type, if there is one: an image that was changed has none until it is stored.
+    pub(crate) manifest: Option<(String, Bytes)>,
+    /// As many of the image's layers, from the lowest, are in the configuration.
+    pub(crate) layers: usize,
 }
 
 impl Image {
     /// The image without layers: an empty root directory.
     pub fn scratch() -> Self {
-        Self { layers: Arc::new([]), tree: Tree::empty() }
+        Self { layers: Arc::new([]), tree: Tree::empty(), documents: None }
     }
 
     /// Stacks layers, the lowest first. O(changes in all layers). One layer may occur several times.
@@ -55,7 +70,7 @@ impl Image {
         for layer in &*layers {
             tree = layer::apply(tree, layer)?;
         }
-        Ok(Self { layers, tree: freeze(&tree)? })
+        Ok(Self { layers, tree: freeze(&tree)?, documents: None })
     }
 
     /// This image with one more layer on top. O(changes), now and then O(names) when enough has come together.
@@ -69,7 +84,8 @@ impl Image {
         if tree.changed() > allowed {
             tree = freeze(&tree)?;
         }
-        Ok(Self { layers: self.layers.iter().cloned().chain([layer]).collect(), tree })
+        let layers = self.layers.iter().cloned().chain([layer]).collect();
+        Ok(Self { layers, tree, documents: self.documents.clone() })
     }
 
     /// The layers, the lowest first.
@@ -103,13 +119,34 @@ impl Image {
     ///
     /// - `Io`: the [`Source`](crate::Source) of a file failed.
     pub fn squash(&self) -> Result<Self> {
-        Self::from_layers([layer::diff(&Tree::empty(), &self.tree)?.into_layer()])
+        let squashed = Self::from_layers([layer::diff(&Tree::empty(), &self.tree)?.into_layer()])?;
+        let documents = self.documents.as_deref().map(|documents| {
+            let config = documents.config.clone();
+            Arc::new(Documents { config, manifest: None, layers: 0 })
+        });
+        Ok(Self { documents, ..squashed })
     }
 
     /// Bytes of memory that the merged index of this image takes beside file contents: names, metadata, hash table.
     /// Shared by all its containers and by images committed from them.
     pub fn index_memory(&self) -> usize {
         self.tree.base_memory()
+    }
+
+    #[cfg(feature = "oci")]
+    pub(crate) fn documents(&self) -> Option<&Documents> {
+        self.documents.as_deref()
+    }
+
+    #[cfg(feature = "oci")]
+    pub(crate) fn with_documents(self, documents: Documents) -> Self {
+        Self { documents: Some(Arc::new(documents)), ..self }
+    }
+
+    /// Layers that were merged before.
+    #[cfg(feature = "oci")]
+    pub(crate) fn merged(layers: Vec<Layer>, tree: Tree) -> Self {
+        Self { layers: layers.into(), tree, documents: None }
     }
 
     pub(crate) fn tree(&self) -> &Tree {

@@ -65,7 +65,11 @@ mod error;
 pub mod host;
 mod image;
 mod layer;
+#[cfg(feature = "oci")]
+pub mod oci;
 mod path;
+#[cfg(feature = "tar")]
+pub mod tar;
 mod tree;
 mod view;
 mod volume;

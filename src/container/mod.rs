@@ -263,6 +263,9 @@ impl Container {
     /// A new image: the layers of this container's one, and what it changed as one more. O(changes). If nothing changed,
     /// the image itself. The container stays as it is.
     ///
+    /// The new layer was created, as a store will write it down, when the last of its changes was made, by the container's
+    /// clock. So committing one state twice gives one image, to the digest.
+    ///
     /// # Errors
     ///
     /// As [`diff`](Self::diff).
@@ -281,11 +284,13 @@ impl Container {
     /// # Ok::<(), stratafs::Error>(())
     /// ```
     pub fn commit(&self) -> Result<Image> {
-        let diff = self.diff()?;
+        let (before, now) = (&self.core.origin, self.view());
+        let diff = layer::diff(before, now.tree())?;
         if diff.is_empty() {
             return Ok(self.core.image.clone());
         }
-        self.core.image.with_layer(diff.into_layer())
+        let last_change = now.tree().last_change_since(before).unwrap_or_default();
+        self.core.image.with_layer(diff.into_layer().created_at(last_change))
     }
 
     /// What the writable layer holds. O(1).

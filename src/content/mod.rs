@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use self::chunks::Chunks;
+pub(crate) use self::source::Extent;
 use self::source::Origin;
 pub use self::source::Source;
 
@@ -24,6 +25,7 @@ const STEP: u64 = 16 << 20;
 ///
 /// ```text
 ///   Whole    one allocation: every file that was never changed in parts, and every small one
+///   Extent   a part of a source, such as a layer's blob on disk, that was never changed
 ///   Chunks   own      the chunks that a container wrote              (it pays for these)
 ///            sealed   the chunks that committed layers changed
 ///            origin   the bytes as the first layer has them, in memory or elsewhere
@@ -31,6 +33,7 @@ const STEP: u64 = 16 << 20;
 #[derive(Clone)]
 pub(crate) enum Content {
     Whole { bytes: Bytes, own: bool },
+    Extent(Extent),
     Chunks(Arc<Chunks>),
 }
 
@@ -49,7 +52,8 @@ impl Content {
 
     /// Contents of a layer that are read when asked for.
     pub(crate) fn source(source: Arc<dyn Source>) -> Self {
-        Self::Chunks(Arc::new(Chunks::over(Origin::Elsewhere(source))))
+        let len = source.len();
+        Self::Extent(Extent { source, start: 0, len })
     }
 
     /// Contents of a layer with holes: `chunks` are (number, bytes), all else up to `len` is zeros that cost nothing.
@@ -70,6 +74,7 @@ impl Content {
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Whole { bytes, .. } => bytes.len() as u64,
+            Self::Extent(extent) => extent.len,
             Self::Chunks(chunks) => chunks.len(),
         }
     }
@@ -84,6 +89,7 @@ impl Content {
                     0
                 }
             }
+            Self::Extent(_) => 0,
             Self::Chunks(chunks) => chunks.own_bytes(),
         }
     }
@@ -92,6 +98,7 @@ impl Content {
     pub(crate) fn data_bytes(&self) -> u64 {
         match self {
             Self::Whole { bytes, .. } => bytes.len() as u64,
+            Self::Extent(extent) => extent.len,
             Self::Chunks(chunks) => chunks.data_bytes(),
         }
     }
@@ -103,6 +110,7 @@ impl Content {
         let end = start.saturating_add(len).min(self.len());
         match self {
             Self::Whole { bytes, .. } => Ok(bytes.slice(start as usize..end as usize)),
+            Self::Extent(extent) => extent.range(start, end),
             Self::Chunks(chunks) => chunks.range(start, end),
         }
     }
@@ -114,6 +122,7 @@ impl Content {
         let buf = &mut buf[..(end - start) as usize];
         match self {
             Self::Whole { bytes, .. } => buf.copy_from_slice(&bytes[start as usize..end as usize]),
+            Self::Extent(extent) => extent.read_into(start, buf)?,
             Self::Chunks(chunks) => chunks.read_into(start, buf)?,
         }
         Ok(buf.len())
@@ -168,7 +177,7 @@ impl Content {
     pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
         match self {
             _ if offset >= self.len() => None,
-            Self::Whole { .. } => Some(offset),
+            Self::Whole { .. } | Self::Extent(_) => Some(offset),
             Self::Chunks(chunks) => chunks.next_data(offset),
         }
     }
@@ -177,7 +186,7 @@ impl Content {
     pub(crate) fn next_hole(&self, offset: u64) -> Option<u64> {
         match self {
             _ if offset >= self.len() => None,
-            Self::Whole { bytes, .. } => Some(bytes.len() as u64),
+            Self::Whole { .. } | Self::Extent(_) => Some(self.len()),
             Self::Chunks(chunks) => Some(chunks.next_hole(offset)),
         }
     }
@@ -186,6 +195,7 @@ impl Content {
     pub(crate) fn sealed(&self) -> Self {
         match self {
             Self::Whole { bytes, .. } => Self::lower(bytes.clone()),
+            Self::Extent(extent) => Self::Extent(extent.clone()),
             Self::Chunks(chunks) => {
                 let mut sealed = Chunks::clone(chunks);
                 sealed.seal();
@@ -221,17 +231,20 @@ impl Content {
         match self {
             Self::Whole { bytes, own: false } => Chunks::over(Origin::Memory(bytes.clone())),
             Self::Whole { bytes, own: true } => Chunks::owning(bytes),
+            Self::Extent(extent) => Chunks::over(Origin::Elsewhere(extent.clone())),
             Self::Chunks(chunks) => Chunks::clone(chunks),
         }
     }
 
     fn make_chunks(&mut self) -> &mut Chunks {
-        if let Self::Whole { .. } = self {
+        if !matches!(self, Self::Chunks(_)) {
             *self = Self::Chunks(Arc::new(self.chunks()));
         }
         match self {
             Self::Chunks(chunks) => Arc::make_mut(chunks),
-            Self::Whole { .. } => unreachable!("because it was turned into chunks above"),
+            Self::Whole { .. } | Self::Extent(_) => {
+                unreachable!("because it was turned into chunks above")
+            }
         }
     }
 }

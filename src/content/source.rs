@@ -58,11 +58,38 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 }
 
+/// A part of a source: the bytes of one file in the blob of its layer, say. Thousands of them share one source.
+///
+/// - `start + len` does not pass 2^64.
+#[derive(Clone, Debug)]
+pub(crate) struct Extent {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+}
+
+impl Extent {
+    /// The bytes from `start` to `end` of the extent, both within its length, read into a new buffer.
+    pub(super) fn range(&self, start: u64, end: u64) -> io::Result<Bytes> {
+        gather(end - start, |at, part| self.read_into(start + at, part))
+    }
+
+    /// Fills `buf` from `start`; both ends lie within the length.
+    pub(super) fn read_into(&self, start: u64, buf: &mut [u8]) -> io::Result<()> {
+        read_exact_at(&*self.source, self.start + start, buf)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+            && (self.start, self.len) == (other.start, other.len)
+    }
+}
+
 /// The unchanged part of a file: what its layer says.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     Memory(Bytes),
-    Elsewhere(Arc<dyn Source>),
+    Elsewhere(Extent),
 }
 
 impl Origin {
@@ -71,7 +98,7 @@ impl Origin {
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::Elsewhere(source) => source.len(),
+            Self::Elsewhere(extent) => extent.len,
         }
     }
 
@@ -79,9 +106,7 @@ impl Origin {
     pub(super) fn range(&self, start: u64, end: u64) -> io::Result<Bytes> {
         match self {
             Self::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
-            Self::Elsewhere(source) => {
-                gather(end - start, |at, part| read_exact_at(&**source, start + at, part))
-            }
+            Self::Elsewhere(extent) => extent.range(start, end),
         }
     }
 
@@ -89,13 +114,17 @@ impl Origin {
     pub(super) fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Memory(a), Self::Memory(b)) => a.as_ptr() == b.as_ptr() && a.len() == b.len(),
-            (Self::Elsewhere(a), Self::Elsewhere(b)) => Arc::ptr_eq(a, b),
+            (Self::Elsewhere(a), Self::Elsewhere(b)) => a.same(b),
             _ => false,
         }
     }
 }
 
-fn read_exact_at(source: &dyn Source, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+pub(crate) fn read_exact_at(
+    source: &dyn Source,
+    mut offset: u64,
+    mut buf: &mut [u8],
+) -> io::Result<()> {
     while !buf.is_empty() {
         match source.read_at(offset, buf) {
             Ok(0) => {

@@ -19,8 +19,10 @@ pub(crate) fn apply(below: Tree, layer: &Layer) -> Result<Tree> {
     }
     apply.open.clear();
     for entry in apply.entries {
-        if let What::Object { inode, .. } = &entry.what {
-            apply.put(&entry.path, inode);
+        match &entry.what {
+            What::Object { inode, .. } => apply.put(&entry.path, inode),
+            What::Opaque => drop(apply.make_dir(&entry.path)),
+            What::Whiteout | What::Link(_) => {}
         }
     }
     apply.open.clear();
@@ -43,7 +45,7 @@ struct Apply<'a> {
 impl<'a> Apply<'a> {
     /// First pass: a whiteout or an opaque directory removes what is below, and nothing that this layer brings.
     fn remove(&mut self, entry: &'a Entry) {
-        match entry.what {
+        match &entry.what {
             What::Whiteout => {
                 let (dir, name) = path::split_last(&entry.path);
                 if let Some(dir) = self.lower_dir(dir)
@@ -52,7 +54,7 @@ impl<'a> Apply<'a> {
                     self.remove_name(dir, name, ino);
                 }
             }
-            What::Object { opaque: true, .. } => {
+            what if what.is_opaque() => {
                 if let Some(dir) = self.lower_dir(&entry.path) {
                     self.tree.clear_dir(dir, &mut |_, _| {});
                     self.open.clear();
@@ -80,7 +82,7 @@ impl<'a> Apply<'a> {
             dir = match (&self.tree.expect(child).node, self.says(prefix)) {
                 (Node::Dir(_), None | Some(What::Whiteout)) => child,
                 (Node::Dir(_), Some(what)) if what.is_dir() => child,
-                (Node::Symlink(_), None) => self.follow(dir, name)?,
+                (Node::Symlink(_), None | Some(What::Opaque)) => self.follow(dir, name)?,
                 _ => return None,
             };
             self.open.push((prefix, dir));

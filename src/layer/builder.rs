@@ -69,6 +69,12 @@ impl LayerBuilder {
         self
     }
 
+    /// Removes whatever the layers below have in this directory, and says nothing of the directory itself: it stays what it
+    /// is below, or is made.
+    pub fn opaque_whiteout(self, path: impl AsRef<Path>) -> Self {
+        self.entry(path.as_ref(), What::Opaque)
+    }
+
     /// A symbolic link at `link` to `original`, like [`std::os::unix::fs::symlink`].
     pub fn symlink(self, original: impl AsRef<Path>, link: impl AsRef<Path>) -> Self {
         let target = path::bytes(original.as_ref());

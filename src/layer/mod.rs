@@ -14,7 +14,8 @@ pub(crate) use self::apply::apply;
 pub use self::builder::LayerBuilder;
 pub(crate) use self::diff::diff;
 pub use self::diff::{Change, ChangeKind, Diff};
-use crate::attr::Metadata;
+use crate::attr::{Metadata, Timestamp};
+use crate::content::Source;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::path;
@@ -49,6 +50,18 @@ pub struct Layer(Arc<Inner>);
 struct Inner {
     entries: Vec<Entry>,
     diff_id: OnceLock<Digest>,
+    blob: OnceLock<Blob>,
+    created: Option<Timestamp>,
+}
+
+/// The bytes that a layer is moved and kept as: an archive that somebody published, maybe compressed. They are kept as they
+/// are, because their digest is what others call the layer by.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "oci"), expect(dead_code, reason = "only stores have blobs"))]
+pub(crate) struct Blob {
+    pub(crate) media_type: String,
+    pub(crate) digest: Digest,
+    pub(crate) source: Arc<dyn Source>,
 }
 
 /// One change, at a path without a leading `/`.
@@ -64,13 +77,20 @@ pub(crate) enum What {
     Whiteout,
     /// The name stands for this. An `opaque` directory shows nothing of the layers below.
     Object { inode: Inode, opaque: bool },
+    /// A directory that shows nothing of the layers below, and is what it is there or implied (image-spec, layer.md,
+    /// "Opaque Whiteout", where the archive has no entry for the directory).
+    Opaque,
     /// The name is one more name of what stands at this path.
     Link(Box<[u8]>),
 }
 
 impl What {
     pub(crate) fn is_dir(&self) -> bool {
-        matches!(self, Self::Object { inode, .. } if inode.is_dir())
+        matches!(self, Self::Object { inode, .. } if inode.is_dir()) || matches!(self, Self::Opaque)
+    }
+
+    pub(crate) fn is_opaque(&self) -> bool {
+        matches!(self, Self::Object { opaque: true, .. } | Self::Opaque)
     }
 }
 
@@ -82,7 +102,42 @@ impl Layer {
 
     /// Entries sorted by [`path::compare`], each path once, parents that are mentioned being directories.
     pub(crate) fn new(entries: Vec<Entry>) -> Self {
-        Self(Arc::new(Inner { entries, diff_id: OnceLock::new() }))
+        Self(Arc::new(Inner {
+            entries,
+            diff_id: OnceLock::new(),
+            blob: OnceLock::new(),
+            created: None,
+        }))
+    }
+
+    /// A layer that came out of a container at this time.
+    pub(crate) fn created_at(self, time: Timestamp) -> Self {
+        let inner = Arc::try_unwrap(self.0).unwrap_or_else(|shared| Inner {
+            entries: shared.entries.clone(),
+            diff_id: shared.diff_id.clone(),
+            blob: shared.blob.clone(),
+            created: None,
+        });
+        Self(Arc::new(Inner { created: Some(time), ..inner }))
+    }
+
+    /// When the last change was made of those that a container's commit made this layer of, by the container's clock; `None`
+    /// if the layer was made in another way. Not part of the layer's digest.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.0.created
+    }
+
+    /// The layer as it was published. Without effect if it is known already.
+    #[cfg(feature = "oci")]
+    pub(crate) fn set_blob(&self, diff_id: Digest, blob: Blob) {
+        // Both say the same of a layer that has them: they are what its bytes are.
+        let _ = self.0.blob.set(blob);
+        let _ = self.0.diff_id.set(diff_id);
+    }
+
+    #[cfg(feature = "oci")]
+    pub(crate) fn blob(&self) -> Option<&Blob> {
+        self.0.blob.get()
     }
 
     pub(crate) fn raw_entries(&self) -> &[Entry] {
@@ -124,6 +179,7 @@ impl Layer {
             path: absolute(&entry.path),
             kind: match &entry.what {
                 What::Whiteout => EntryKind::Whiteout,
+                What::Opaque => EntryKind::OpaqueWhiteout,
                 What::Link(target) => EntryKind::HardLink(absolute(target)),
                 What::Object { inode, opaque } => EntryKind::Object {
                     metadata: Metadata { nlink: inode.nlink.max(1), ..inode.metadata(Ino(0)) },
@@ -136,7 +192,8 @@ impl Layer {
     /// The sha256 of the layer's canonical tar form, as OCI counts it (image-spec, config.md, "Layer DiffID").
     ///
     /// The same changes give the same digest on every machine. Computed when first asked for, O(bytes), then kept.
-    /// Sockets have no tar form and are not in it.
+    /// Sockets have no tar form and are not in it. A layer that was loaded from an archive keeps the digest of that archive,
+    /// in whatever form it is.
     ///
     /// # Errors
     ///
@@ -241,6 +298,9 @@ pub struct LayerEntry {
 pub enum EntryKind {
     /// Whatever the layers below have there is removed.
     Whiteout,
+    /// Whatever the layers below have in this directory is removed; the directory itself is as they have it, or is made
+    /// as 0755, root's.
+    OpaqueWhiteout,
     /// One more name of the file at this path.
     HardLink(PathBuf),
     /// An object. Its inode number is 0 and it counts one link: both belong to images, not to layers.

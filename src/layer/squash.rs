@@ -22,8 +22,10 @@ pub(super) fn squash(lower: &Layer, upper: &Layer) -> Result<Layer> {
     for entry in upper.raw_entries() {
         squash.remove(entry);
     }
-    for entry in
-        upper.raw_entries().iter().filter(|entry| matches!(entry.what, What::Object { .. }))
+    for entry in upper
+        .raw_entries()
+        .iter()
+        .filter(|entry| matches!(entry.what, What::Object { .. } | What::Opaque))
     {
         squash.put(&entry.path, &entry.what);
     }
@@ -83,7 +85,7 @@ fn said<'a>(layer: &'a Layer, path: &[u8]) -> Option<&'a What> {
 
 /// Whether a layer takes a directory of the layers below away, by itself or with one above it.
 fn removes(layer: &Layer, dir: &[u8]) -> bool {
-    let emptied = |dir| matches!(said(layer, dir), Some(What::Object { opaque: true, .. }));
+    let emptied = |dir| said(layer, dir).is_some_and(What::is_opaque);
     let replaced = |dir| said(layer, dir).is_some_and(|what| !what.is_dir());
     replaced(dir) || above(dir).any(|dir| replaced(dir) || emptied(dir)) || emptied(b"")
 }
@@ -93,17 +95,20 @@ impl Squash {
         self.both.get(&key(path)).map(|(what, _)| what)
     }
 
-    /// Refuses an upper entry whose way leads through a symbolic link of the lower layer.
+    /// Refuses an upper entry whose way leads through a symbolic link of the lower layer. A directory that is only emptied
+    /// may itself be one.
     fn check_way(&self, entry: &Entry, upper: &Layer) -> Result<()> {
-        for dir in above(&entry.path) {
+        let emptied = matches!(entry.what, What::Opaque).then_some(&*entry.path);
+        for dir in above(&entry.path).chain(emptied) {
             let is_link = |what: &What| match what {
                 What::Object { inode, .. } => matches!(inode.node, Node::Symlink(_)),
                 What::Link(target) => {
                     !matches!(self.at(target), Some(What::Object { inode, .. }) if !matches!(inode.node, Node::Symlink(_)))
                 }
-                What::Whiteout => false,
+                What::Whiteout | What::Opaque => false,
             };
-            if said(upper, dir).is_none() && self.at(dir).is_some_and(is_link) {
+            let implied = matches!(said(upper, dir), None | Some(What::Opaque));
+            if implied && self.at(dir).is_some_and(is_link) {
                 let rule = "the lower layer has a symbolic link on the way";
                 return Err(refuse(&entry.path, OP, Fault::rule(ErrorKind::Unsupported, rule)));
             }
@@ -112,7 +117,7 @@ impl Squash {
     }
 
     fn remove(&mut self, entry: &Entry) {
-        match entry.what {
+        match &entry.what {
             What::Whiteout => {
                 self.clear(&entry.path);
                 self.both.remove(&key(&entry.path));
@@ -120,7 +125,7 @@ impl Squash {
                     self.both.insert(key(&entry.path), (What::Whiteout, Side::Upper));
                 }
             }
-            What::Object { opaque: true, .. } => self.clear(&entry.path),
+            what if what.is_opaque() => self.clear(&entry.path),
             _ => {}
         }
     }
@@ -130,7 +135,7 @@ impl Squash {
         let hides =
             |what: &What| !matches!(what, What::Object { inode, opaque: false } if inode.is_dir());
         above(path).any(|dir| self.at(dir).is_some_and(hides))
-            || matches!(self.at(b""), Some(What::Object { opaque: true, .. }))
+            || self.at(b"").is_some_and(What::is_opaque)
     }
 
     /// Whether something lies below a path, so that a directory is there.
@@ -160,6 +165,14 @@ impl Squash {
         }
         let mut what = what.clone();
         match (self.at(path), &mut what) {
+            // The directory stays what the lower layer says of it.
+            (Some(What::Object { inode, .. }), What::Opaque) if inode.is_dir() => {
+                what = What::Object { inode: inode.clone(), opaque: true };
+            }
+            (Some(What::Opaque) | None, What::Opaque) => {}
+            (Some(_), What::Opaque) => {
+                what = What::Object { inode: Inode::implied_dir(), opaque: true };
+            }
             (Some(What::Object { inode: old, opaque: hid }), What::Object { inode, opaque })
                 if inode.is_dir() =>
             {

@@ -98,6 +98,7 @@ fn write_entry(entry: &Entry, out: &mut impl Write) -> Result<(), Fault> {
             write_object(path, inode, out)?;
             if *opaque { write_marker(&path::join(path, OPAQUE_MARKER), out) } else { Ok(()) }
         }
+        What::Opaque => write_marker(&path::join(path, OPAQUE_MARKER), out),
     }
 }
 

@@ -24,7 +24,7 @@ enum Top {
 
 /// Looks for one path, whose parent shows the layers `merged`.
 fn look(layers: &[Literal], merged: &Merged, path: &str) -> Top {
-    let (mut mode, mut is_dir) = (None, false);
+    let (mut mode, mut is_dir, mut emptied) = (None, false, None);
     for (number, layer) in layers.iter().enumerate().take(merged.end).skip(merged.start).rev() {
         let implied = layer
             .iter()
@@ -38,19 +38,30 @@ fn look(layers: &[Literal], merged: &Merged, path: &str) -> Top {
                 is_dir = true;
                 matches!(says, Some(Say::Opaque(_)))
             }
+            // Nothing further down shows in it, but what it is may be said there.
+            Some(Say::OpaqueWhiteout) => {
+                emptied.get_or_insert(number);
+                is_dir = true;
+                false
+            }
             Some(Say::Whiteout) => true,
             Some(file) if !is_dir => return Top::Object(what(file), file_mode(file)),
             // A directory is over it: it is replaced, and nothing further down shows.
-            Some(_) => return Top::Dir(mode.unwrap_or(0o755), number + 1..merged.end),
+            Some(_) => {
+                return Top::Dir(mode.unwrap_or(0o755), emptied.unwrap_or(number + 1)..merged.end);
+            }
         };
         if stops && is_dir {
-            return Top::Dir(mode.unwrap_or(0o755), number..merged.end);
+            return Top::Dir(mode.unwrap_or(0o755), emptied.unwrap_or(number)..merged.end);
         }
         if stops {
             return Top::Nothing;
         }
     }
-    if is_dir { Top::Dir(mode.unwrap_or(0o755), merged.clone()) } else { Top::Nothing }
+    if !is_dir {
+        return Top::Nothing;
+    }
+    Top::Dir(mode.unwrap_or(0o755), emptied.unwrap_or(merged.start)..merged.end)
 }
 
 fn what(say: &Say) -> What {

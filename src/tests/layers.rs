@@ -19,6 +19,7 @@ pub(super) enum Say {
     File(String),
     Dir(u32),
     Opaque(u32),
+    OpaqueWhiteout,
     Symlink(String),
     Fifo,
     /// One more name of what is at this path, in this layer or below.
@@ -27,7 +28,7 @@ pub(super) enum Say {
 
 impl Say {
     fn is_dir(&self) -> bool {
-        matches!(self, Self::Dir(_) | Self::Opaque(_))
+        matches!(self, Self::Dir(_) | Self::Opaque(_) | Self::OpaqueWhiteout)
     }
 }
 
@@ -56,6 +57,8 @@ fn raw(symlinks: Symlinks) -> impl Strategy<Value = (String, Raw)> {
         // Two modes, one with all other attributes: a directory that changes nothing but itself.
         3 => select(vec![0o755, 0o700]).prop_map(Say::Dir),
         2 => select(vec![0o755, 0o700]).prop_map(Say::Opaque),
+        // A directory that is emptied and else stays as it is.
+        1 => Just(Say::OpaqueWhiteout),
         4 => Just(Say::Whiteout),
         1 => Just(Say::Fifo),
     ];
@@ -223,6 +226,7 @@ pub(super) fn builder(literal: &Literal) -> LayerBuilder {
         Say::File(text) => builder.file(path, text.clone()),
         Say::Dir(mode) => dressed(builder.dir(path), *mode),
         Say::Opaque(mode) => dressed(builder.opaque_dir(path), *mode),
+        Say::OpaqueWhiteout => builder.opaque_whiteout(path),
         Say::Symlink(target) => builder.symlink(target, path),
         Say::Fifo => builder.fifo(path),
         Say::Link(target) => builder.hard_link(target, path),
@@ -274,7 +278,7 @@ fn try_lay(model: &mut Model, literal: &Literal) -> bool {
                     model.children_mut(dir).remove(name);
                 }
             }
-            Say::Opaque(_) => {
+            Say::Opaque(_) | Say::OpaqueWhiteout => {
                 if let Some(dir) = lower_dir(model, literal, path) {
                     model.children_mut(dir).clear();
                 }
@@ -288,6 +292,10 @@ fn try_lay(model: &mut Model, literal: &Literal) -> bool {
             Say::Dir(mode) | Say::Opaque(mode) => (Node::Dir(BTreeMap::new()), *mode),
             Say::Symlink(target) => (Node::Symlink(target.clone()), 0o777),
             Say::Fifo => (Node::Fifo, 0o644),
+            Say::OpaqueWhiteout => {
+                implied_dir(model, path);
+                continue;
+            }
             Say::Whiteout | Say::Link(_) => continue,
         };
         let (dir, name) = path.rsplit_once('/').unwrap();
@@ -329,8 +337,11 @@ fn lower_dir(model: &Model, literal: &Literal, path: &str) -> Option<Id> {
     for prefix in above(path).chain(whole) {
         let child = *model.children(dir).get(prefix.rsplit_once('/')?.1)?;
         dir = match (&model.at(child).node, literal.get(prefix)) {
-            (Node::Dir(_), None | Some(Say::Whiteout | Say::Dir(_) | Say::Opaque(_))) => child,
-            (Node::Symlink(_), None) => resolved(model, dir, child)?,
+            (
+                Node::Dir(_),
+                None | Some(Say::Whiteout | Say::Dir(_) | Say::Opaque(_) | Say::OpaqueWhiteout),
+            ) => child,
+            (Node::Symlink(_), None | Some(Say::OpaqueWhiteout)) => resolved(model, dir, child)?,
             _ => return None,
         };
     }

@@ -12,7 +12,8 @@ fn assert_excused(error: &Error, lower: &Literal, upper: &Literal) {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     let path = error.path().to_str().unwrap().to_owned();
     let is_link = |path: &str| matches!(lower.get(path), Some(Say::Symlink(_) | Say::Link(_)));
-    let leads_through_link = upper.contains_key(&path) && above(&path).any(is_link);
+    let emptied = matches!(upper.get(&path), Some(Say::OpaqueWhiteout)).then_some(&*path);
+    let leads_through_link = upper.contains_key(&path) && above(&path).chain(emptied).any(is_link);
     let lost_its_file = match lower.get(&path) {
         Some(Say::Link(target)) => !lower.contains_key(target) || is_link(target),
         _ => false,

@@ -25,6 +25,7 @@ pub(crate) use self::base::{Base, EntryId};
 pub(crate) use self::children::Children;
 pub(crate) use self::inode::{Dir, Ino, Inode, Links, Node, Slot};
 use self::slots::Slots;
+use crate::attr::{Time, Timestamp};
 use crate::error::{ErrorKind, Fault};
 use crate::path::{self, Name};
 
@@ -294,6 +295,16 @@ impl Tree {
             return None;
         }
         Some(self.slots.diff(&old.slots))
+    }
+
+    /// When the newest of the changes was made that lie between two trees over one base. O(changes).
+    pub(crate) fn last_change_since(&self, old: &Self) -> Option<Timestamp> {
+        let changed = self.changed_since(old)?;
+        changed
+            .into_iter()
+            .map(|ino| Some(self.inode(ino)?.times.get(Time::Changed)))
+            .max()
+            .flatten()
     }
 
     /// The path of an object that in both trees has its one name of the base and no other.

@@ -1,0 +1,1 @@
+//! Layers from and to archives.
