@@ -18,6 +18,8 @@ mod bad_input;
 mod container;
 mod host;
 mod layers;
+#[cfg(feature = "oci")]
+mod oci;
 mod posix;
 mod random;
 mod regressions;
