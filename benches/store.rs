@@ -81,11 +81,23 @@ fn taking_apart(table: &mut Table) {
     let beside = format!("{} and {}", shown(times.median(0)), shown(times.median(1)));
     let ratio = times.ratio(0, 1);
     let figure = Figure { median: ratio.median, best: ratio.best };
-    table.row("take a gzip layer of 1 GiB apart", Must::AtLeast(0.85), "of inflating", figure, &beside);
+    table.row(
+        "take a gzip layer of 1 GiB apart",
+        Must::AtLeast(0.85),
+        "of inflating",
+        figure,
+        &beside,
+    );
     let _ = std::fs::remove_dir_all(dir.path().join("stratafs"));
     match peak_of_a_load(dir.path()) {
         Some(mebibytes) => {
-            table.row("memory of that, at most", Must::AtMost(200.0), "MiB", mebibytes, "peak of a process");
+            table.row(
+                "memory of that, at most",
+                Must::AtMost(200.0),
+                "MiB",
+                mebibytes,
+                "peak of a process",
+            );
         }
         None => table.skip("memory of that, at most", "the kernel does not say"),
     }

@@ -161,8 +161,9 @@ impl Layout {
         let mut file = view.open(path)?;
         let mut new = self.blobs.create()?;
         let mut begin = Vec::new();
-        (&mut file).take(8).read_to_end(&mut begin).map_err(|error| fault(error.into()))?;
-        let compression = Compression::of_magic(&begin);
+        let read = (&mut file).take(tar::BEGINNING as u64).read_to_end(&mut begin);
+        read.map_err(|error| fault(error.into()))?;
+        let compression = Compression::of(&begin).map_err(fault)?;
         let copied = new.write_all(&begin).and_then(|()| io::copy(&mut file, &mut new));
         copied.map_err(|error| fault(error.into()))?;
         let digest = new.digest();
@@ -230,24 +231,25 @@ fn is_called(tag: &str, name: &str) -> bool {
 
 /// An archive as a filesystem. What is in it stays in it, and is read from there; only of a compressed one a copy is made.
 fn open(path: &Path) -> Result<View> {
-    let (mut begin, io) = ([0; 8], |error: io::Error| at(OP, path, error));
-    let mut file = File::open(path).map_err(io)?;
-    let len = file.read(&mut begin).map_err(io)?;
+    let io = |error: io::Error| at(OP, path, error);
+    let mut begin = Vec::new();
+    let file = File::open(path).map_err(io)?;
+    (&file).take(tar::BEGINNING as u64).read_to_end(&mut begin).map_err(io)?;
     let input = File::open(path).map_err(io)?;
-    let place = |error: Error| error.within(path.display());
     let limits = ReadOptions::default();
-    let layer = if Compression::of_magic(&begin[..len]) == Compression::None {
-        let source = Arc::new(FileSource::new(file, u64::MAX));
-        let contents = tar::Contents::At(source);
-        tar::unpack(input, &mut io::sink(), contents, Some(Compression::None), &limits)
-    } else {
-        let mut copy =
-            tempfile::tempfile().map_err(|error| at(OP, &std::env::temp_dir(), error))?;
-        let reader = copy.try_clone().map_err(io)?;
-        let contents = tar::Contents::At(Arc::new(FileSource::new(reader, u64::MAX)));
-        tar::unpack(input, &mut copy, contents, None, &limits)
-    };
-    Ok(Image::from_layers([layer.map_err(place)?.layer]).map_err(place)?.view())
+    let unpacked =
+        if Compression::of(&begin).map_err(|fault| at(OP, path, fault))? == Compression::None {
+            let contents = tar::Contents::At(Arc::new(FileSource::new(file, u64::MAX)));
+            tar::unpack(input, &mut io::sink(), contents, None, &limits)
+        } else {
+            let mut copy =
+                tempfile::tempfile().map_err(|error| at(OP, &std::env::temp_dir(), error))?;
+            let reader = copy.try_clone().map_err(io)?;
+            let contents = tar::Contents::At(Arc::new(FileSource::new(reader, u64::MAX)));
+            tar::unpack(input, &mut copy, contents, None, &limits)
+        };
+    let place = |error: Error| error.within(path.display());
+    Ok(Image::from_layers([unpacked.map_err(place)?.layer]).map_err(place)?.view())
 }
 
 /// Writes a set of files as an archive, in one step: it is there whole or not at all.

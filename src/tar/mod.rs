@@ -1,55 +1,96 @@
-//! Layers from and to archives.
+//! Layers from and to archives: plain, or compressed with gzip or zstd.
+//!
+//! What is read is what every container tool and every tar writes: ustar, PAX and GNU's dialect, with whiteouts as OCI
+//! has them (image-spec, layer.md). What is ambiguous is an error, never a guess; what is not of a layer is skipped and
+//! reported. What is written is the canonical form, one byte stream for one set of changes.
+//!
+//! # Examples
+//!
+//! ```
+//! use stratafs::{Image, Layer, tar};
+//!
+//! let layer = Layer::builder().file("/srv/motd", "hi").whiteout("/tmp/cache").build()?;
+//! let mut archive = Vec::new();
+//! tar::write_layer(&layer, &mut archive)?;
+//!
+//! let again = tar::read_layer(&archive[..])?;
+//! assert_eq!(again.diff_id()?, layer.diff_id()?);
+//! assert_eq!(Image::from_layers([again])?.view().read("/srv/motd")?, "hi");
+//! # Ok::<(), stratafs::Error>(())
+//! ```
 
+mod archive;
+mod attributes;
+mod belt;
+mod changes;
+mod compression;
+mod files;
+mod header;
+mod member;
+mod options;
+mod pax;
+mod place;
+mod sparse;
 mod unpack;
-pub(crate) use self::unpack::{Contents, Unpacked, unpack};
-/// How.
-#[allow(missing_docs)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    #[default]
-    None,
-    Gzip,
-    Zstd,
-}
-/// Options
-#[derive(Debug, Default)]
-pub struct ReadOptions<'a> {
-    p: std::marker::PhantomData<&'a ()>,
-}
-/// Options
-#[derive(Debug, Default)]
-pub struct WriteOptions {
-    pub(crate) c: Compression,
-}
-#[allow(missing_docs)]
-pub struct Written {
-    pub diff_id: crate::Digest,
-    pub digest: crate::Digest,
-    pub size: u64,
-}
-#[allow(missing_docs, clippy::all)]
-impl WriteOptions {
-    pub fn new() -> Self {
-        Self::default()
-    }
-    pub fn compression(mut self, c: Compression) -> Self {
-        self.c = c;
-        self
-    }
-    pub fn write(self, _layer: &crate::Layer, _out: impl std::io::Write) -> crate::Result<Written> {
-        unimplemented!()
-    }
+mod write;
+mod zstd;
+
+use std::io::{Read, Write};
+
+#[cfg(feature = "oci")]
+pub(crate) use self::compression::BEGINNING;
+pub use self::compression::Compression;
+pub use self::options::{ReadLayer, ReadOptions, Skipped, SkippedPart};
+#[cfg(feature = "oci")]
+pub(crate) use self::unpack::{Contents, unpack};
+pub use self::write::{WriteOptions, Written};
+use crate::error::Result;
+use crate::layer::Layer;
+
+/// What reading calls itself in errors.
+const OP: &str = "read layer";
+
+/// Reads a layer from an archive, plain or compressed with gzip or zstd, which its first bytes tell. The contents of files
+/// are kept in memory. O(bytes + entries × depth).
+///
+/// Like [`ReadOptions::read`] with the defaults.
+///
+/// # Errors
+///
+/// Those of [`ReadOptions::read`].
+///
+/// # Examples
+///
+/// ```
+/// use stratafs::{ErrorKind, tar};
+///
+/// let error = tar::read_layer(&b"<!DOCTYPE html>"[..]).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+/// ```
+pub fn read_layer(stream: impl Read) -> Result<Layer> {
+    Ok(ReadOptions::new().read(stream)?.layer)
 }
 
-#[allow(missing_docs)]
-impl Compression {
-    pub fn of_magic(b: &[u8]) -> Self {
-        if b.starts_with(&[0x1f, 0x8b]) {
-            Self::Gzip
-        } else if b.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            Self::Zstd
-        } else {
-            Self::None
-        }
-    }
+/// Writes a layer as an archive that is not compressed, in its canonical form, whose sha256 is the layer's diff id. O(bytes).
+///
+/// Like [`WriteOptions::write`] with the defaults.
+///
+/// # Errors
+///
+/// Those of [`WriteOptions::write`].
+///
+/// # Examples
+///
+/// ```
+/// use stratafs::{Digest, Layer, tar};
+///
+/// let layer = Layer::from([("etc/motd", "hi")]);
+/// let mut archive = Vec::new();
+/// let written = tar::write_layer(&layer, &mut archive)?;
+/// assert_eq!(written.diff_id, layer.diff_id()?);
+/// assert_eq!(Digest::of(&archive), written.digest);
+/// # Ok::<(), stratafs::Error>(())
+/// ```
+pub fn write_layer(layer: &Layer, out: impl Write) -> Result<Written> {
+    WriteOptions::new().write(layer, out)
 }
