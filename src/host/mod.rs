@@ -34,9 +34,11 @@ mod attributes;
 mod contents;
 mod facts;
 mod import;
+mod levels;
 mod readers;
 mod upper;
 mod walker;
+mod workers;
 
 pub use self::import::{ImportOptions, Imported, Progress, import};
 

@@ -409,7 +409,7 @@ fn a_directory_that_is_moved_out_never_leads_out() {
     });
     let error = options.collect_unreadable(true).import(dir.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().contains("moved while it was imported"), "{error}");
+    assert!(error.to_string().contains("a directory was moved meanwhile"), "{error}");
 }
 
 #[test]
