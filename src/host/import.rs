@@ -78,14 +78,14 @@ pub(super) struct Rules {
     pub(super) collect_unreadable: bool,
 }
 
-/// How far an import has come.
+/// How far an import or export has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Progress {
-    /// Names found.
+    /// Names found, or made.
     pub entries: u64,
-    /// Bytes of files read, holes not counted.
+    /// Bytes of files read, or written, holes not counted.
     pub bytes: u64,
 }
 

@@ -91,7 +91,10 @@ impl<T> Levels<T> {
 /// search, which listing does not need.
 pub(super) fn list(dir: &OwnedFd) -> Result<Vec<CString>, Fault> {
     let mut names = Vec::new();
-    for entry in Dir::new(dir.try_clone()?)? {
+    let mut entries = Dir::new(dir.try_clone()?)?;
+    // A copy of a descriptor goes on where the last reader of the directory ended.
+    entries.rewind();
+    for entry in entries {
         let entry = entry?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.push(entry.file_name().to_owned());

@@ -31,23 +31,53 @@
 //! ```
 
 mod attributes;
+mod beneath;
 mod contents;
+mod export;
 mod facts;
+mod folding;
+mod handle;
 mod import;
 mod levels;
+mod place;
+mod policy;
 mod readers;
+mod subject;
+mod target;
 mod upper;
 mod walker;
 mod workers;
+mod writer;
+mod writers;
 
+use rustix::io::Errno;
+
+pub use self::export::{ExportOptions, Exported, export};
 pub use self::import::{ImportOptions, Imported, Progress, import};
+pub use self::policy::{DevicePolicy, OwnerPolicy, SetIdPolicy, XattrPolicy};
+use crate::error::{ErrorKind, Fault};
 
 /// What all of this calls itself in errors.
 const OP: &str = "import";
+const EXPORT: &str = "export";
 
-impl From<rustix::io::Errno> for crate::error::Fault {
-    fn from(errno: rustix::io::Errno) -> Self {
-        Self::Io(errno.into())
+impl From<Errno> for Fault {
+    /// What a filesystem refuses keeps its kind; what fails keeps its cause.
+    fn from(errno: Errno) -> Self {
+        let kind = match errno {
+            Errno::PERM => ErrorKind::NotPermitted,
+            Errno::EXIST => ErrorKind::AlreadyExists,
+            Errno::ISDIR => ErrorKind::IsADirectory,
+            Errno::NOTEMPTY => ErrorKind::DirectoryNotEmpty,
+            Errno::NAMETOOLONG => ErrorKind::NameTooLong,
+            Errno::MLINK => ErrorKind::TooManyLinks,
+            Errno::NOSPC => ErrorKind::StorageFull,
+            Errno::DQUOT => ErrorKind::QuotaExceeded,
+            Errno::ROFS => ErrorKind::ReadOnlyFilesystem,
+            Errno::OPNOTSUPP => ErrorKind::Unsupported,
+            _ => return Self::Io(errno.into()),
+        };
+        Self::Kind(kind)
     }
 }
 
