@@ -29,12 +29,13 @@ use crate::view::View;
 /// - `NotFound`, `NotADirectory`: there is nothing to make the directory in, or `path` is something else.
 /// - `DirectoryNotEmpty`: see [`ExportOptions::replace`].
 /// - `NotPermitted`: a device, setuid or setgid, or an attribute not in `user.`.
-/// - `OutOfRange`: an owner or device whose number the host cannot have.
+/// - `OutOfRange`: an owner whose number means "no change" to the kernel.
 ///
 /// While it is written; a directory that the export made is then removed again with all that is in it, one that was there
 /// before stays with what was written until then:
 ///
 /// - `PermissionDenied`, `NotPermitted`, `StorageFull`, `ReadOnlyFilesystem`, `NameTooLong`, `Unsupported`: the host refused.
+/// - `OutOfRange`: a device whose number the host cannot have.
 /// - `AlreadyExists`: the host takes two names for one, or somebody else wrote into the directory meanwhile.
 /// - `Io`: the host or a [`Source`](crate::Source) failed, or somebody moved or replaced what was just made.
 ///

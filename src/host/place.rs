@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode};
-use rustix::fs::{linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat};
+use rustix::fs::{linkat, mkdirat, openat, symlinkat, unlinkat};
 use rustix::io::{self, Errno};
 
 use super::folding;
-use super::handle::{Pinned, replaced};
 use super::levels::{OPEN, list};
+use super::pinned::{Pinned, replaced};
 use super::policy::Wanted;
 use crate::attr::Device;
 use crate::error::{ErrorKind, Fault};
@@ -70,7 +70,15 @@ impl Place {
     /// A fifo, socket or device.
     pub(super) fn make_node(&self, kind: FileType, device: Device) -> Result<Pinned<'_>, Fault> {
         self.mknod(kind, device)?;
-        Pinned::new(&self.dir, &self.name, kind)
+        let made = Pinned::new(&self.dir, &self.name, kind)?;
+        if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice)
+            && made.facts().device != device
+        {
+            // The kernel drops the bits that it has no use for: this would be another device.
+            remove(&self.dir, &self.name)?;
+            return Err(Fault::rule(ErrorKind::OutOfRange, "the host has no such device number"));
+        }
+        Ok(made)
     }
 
     /// "A whiteout is created as a character device with 0/0 device number …"
@@ -78,12 +86,18 @@ impl Place {
         self.mknod(FileType::CharacterDevice, Device::default())
     }
 
+    #[cfg(not(target_vendor = "apple"))]
     fn mknod(&self, kind: FileType, Device { major, minor }: Device) -> Result<(), Fault> {
+        use rustix::fs::{makedev, mknodat};
+
         let device = makedev(major, minor);
-        if (rustix::fs::major(device), rustix::fs::minor(device)) != (major, minor) {
-            return Err(Fault::rule(ErrorKind::OutOfRange, "the host has no such device number"));
-        }
         self.make(|| mknodat(&self.dir, &self.name, kind, Mode::RUSR | Mode::WUSR, device))
+    }
+
+    #[cfg(target_vendor = "apple")]
+    fn mknod(&self, _: FileType, _: Device) -> Result<(), Fault> {
+        let rule = "this host has no call for fifos, sockets and devices in an open directory";
+        Err(Fault::rule(ErrorKind::Unsupported, rule))
     }
 
     fn make<T>(&self, make: impl Fn() -> io::Result<T>) -> Result<T, Fault> {

@@ -106,9 +106,11 @@ impl<'a> Changes<'a> {
             self.open_above(path, false, visit)?;
             let item = match what {
                 What::Whiteout if self.is_made_again(index) => {
-                    self.implied(path, true, visit)?;
+                    self.enter(path, &Inode::implied_dir(), true, visit)?;
                     continue;
                 }
+                // It acts on nothing, and the kernel would list it.
+                What::Whiteout if self.is_hidden() => continue,
                 What::Whiteout => Item::Whiteout,
                 What::Link(first) => self.link(path, first)?,
                 What::Object { opaque: true, .. } if path.is_empty() => {
@@ -121,10 +123,9 @@ impl<'a> Changes<'a> {
             };
             visit(path, item)?;
             nothing = (!what.is_dir()).then_some(path);
-            if let What::Object { opaque, .. } = what
-                && what.is_dir()
-            {
-                self.open.push((path, *opaque || self.is_hidden()));
+            if what.is_dir() {
+                let opaque = matches!(what, What::Object { opaque: true, .. });
+                self.open.push((path, opaque || self.is_hidden()));
             }
         }
         Ok(())
@@ -145,7 +146,8 @@ impl<'a> Changes<'a> {
         let root: &[&[u8]] = if root { &[b""] } else { &[] };
         let missing = path::above(path).skip(self.open.len());
         for dir in root.iter().copied().chain(missing) {
-            self.implied(dir, false, visit)?;
+            let inode = self.lower(dir)?;
+            self.enter(dir, &inode, false, visit)?;
         }
         Ok(())
     }
@@ -155,20 +157,32 @@ impl<'a> Changes<'a> {
         self.open.last().is_some_and(|(_, hidden)| *hidden)
     }
 
-    /// A directory that the layer has no entry for: `new`, or with the attributes that it has below.
-    fn implied(&mut self, dir: &'a [u8], new: bool, visit: &mut Visit<'_>) -> Result<()> {
-        let implied = Inode::implied_dir();
-        let lower = |tree: &'a Tree| tree.at(dir).map(|ino| tree.expect(ino));
-        let inode = match self.below {
-            _ if new || self.is_hidden() => &implied,
-            Some(below) => lower(below).filter(|inode| inode.is_dir()).unwrap_or(&implied),
+    /// What a directory is that the layer has no entry for.
+    fn lower(&self, dir: &[u8]) -> Result<Inode> {
+        match self.below {
+            _ if self.is_hidden() => Ok(Inode::implied_dir()),
+            Some(below) => {
+                let lower = below.at(dir).map(|ino| below.expect(ino));
+                let lower = lower.filter(|inode| inode.is_dir()).cloned();
+                Ok(lower.unwrap_or_else(Inode::implied_dir))
+            }
             None => {
                 let rule = "the layer has no entry for this directory: what is below must be given";
-                return Err(self.refuse(dir, rule));
+                Err(self.refuse(dir, rule))
             }
-        };
-        self.open.push((dir, new || self.is_hidden()));
-        visit(dir, Item::Object { inode, opaque: new, linked: false })
+        }
+    }
+
+    /// Brings a directory that the layer has no entry for.
+    fn enter(
+        &mut self,
+        dir: &'a [u8],
+        inode: &Inode,
+        opaque: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        self.open.push((dir, opaque || self.is_hidden()));
+        visit(dir, Item::Object { inode, opaque, linked: false })
     }
 
     fn link(&self, path: &[u8], first: &'a [u8]) -> Result<Item<'a>> {

@@ -18,7 +18,7 @@ use super::import::{Progress, Rules};
 use super::levels::{Levels, OPEN, list};
 use super::readers::{Job, Shared};
 use super::upper::{self, Marks};
-use super::{OP, host_path};
+use super::{IMPORT, host_path};
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::layer::{Entry, What};
@@ -124,7 +124,7 @@ impl Walker<'_> {
     }
 
     fn error(&self, fault: Fault) -> Error {
-        Error::new(OP, &host_path(self.root, &self.state.path), fault)
+        Error::new(IMPORT, &host_path(self.root, &self.state.path), fault)
     }
 }
 

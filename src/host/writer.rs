@@ -11,9 +11,10 @@ use rustix::fs::{FileType, fstat};
 
 use super::beneath;
 use super::facts::Facts;
-use super::handle::{Handle, Pinned};
+use super::handle::Handle;
 use super::import::Progress;
 use super::levels::Levels;
+use super::pinned::Pinned;
 use super::place::Place;
 use super::policy::{Judge, Wanted};
 use super::subject::Item;

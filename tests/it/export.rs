@@ -889,6 +889,7 @@ fn what_the_kernel_shows_of_an_opaque_directory_is_only_the_layers() {
         .attrs(Attrs::new().mode(0o751))
         .xattr("trusted.overlay.redirect", "an attribute of the merged view")
         .file("/keep/only", "1")
+        .whiteout("/keep/sub")
         .whiteout("/gone")
         .file("/gone/made/again", "2")
         .whiteout("/top")
@@ -947,6 +948,22 @@ fn what_an_upper_directory_cannot_say_alone_is_refused_with_its_path() {
     let target = dir.path().join("upper");
     let _upper = ExportOptions::new().below(&view).export_upper(&layer, &target).unwrap();
     assert!(!view.apply(&import_upper(&target)).unwrap().exists("/gone").unwrap());
+}
+
+#[test]
+fn a_device_never_becomes_another_one() {
+    if !is_root("for devices") {
+        return;
+    }
+    for (major, minor) in [(4096 + 1, 3), (1, (1 << 20) + 3)] {
+        let layer = Layer::builder().char_device("/null", Device { major, minor });
+        let view = view(layer.build().unwrap());
+        let dir = tempdir();
+        let options = ExportOptions::new().devices(DevicePolicy::Keep);
+        let error = options.export(&view, dir.path()).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::OutOfRange, dir.path().join("null")));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{error}");
+    }
 }
 
 #[test]
