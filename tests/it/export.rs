@@ -547,7 +547,12 @@ fn a_directory_that_is_swapped_for_a_link_never_leads_out() {
         .into_iter()
         .flat_map(|sub| (0..20).map(move |number| format!("/{sub}/x/y/{number}")));
     let layer = paths.fold(Layer::builder(), |layer, path| {
-        layer.file(&path, "inside").symlink("inside", format!("{path}.link"))
+        // The way to the first name of a file leads through what is swapped.
+        let linked = format!("/d{path}");
+        layer
+            .file(&path, "inside")
+            .symlink("inside", format!("{path}.link"))
+            .hard_link(path, linked)
     });
     let view = view(layer.build().unwrap());
     let picture = || {
