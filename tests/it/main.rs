@@ -16,6 +16,7 @@
 
 mod bad_input;
 mod container;
+mod export;
 mod host;
 mod layers;
 #[cfg(feature = "oci")]
