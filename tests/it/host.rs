@@ -39,7 +39,7 @@ impl Drop for Stop<'_> {
 }
 
 /// Whether this test runs with all rights; if not, says that it is skipped.
-fn is_root(why: &str) -> bool {
+pub(crate) fn is_root(why: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         println!("skipped: not root, who is needed {why}");
@@ -63,18 +63,18 @@ fn as_nobody<R: Send>(act: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-fn set_mtime(path: &Path, secs: i64, nanos: i64) {
+pub(crate) fn set_mtime(path: &Path, secs: i64, nanos: i64) {
     let time = Timespec { tv_sec: secs, tv_nsec: nanos };
     let times = Timestamps { last_access: time, last_modification: time };
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
-fn mkfifo(path: &Path) {
+pub(crate) fn mkfifo(path: &Path) {
     let fifo = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(CWD, path, fifo, Mode::from_raw_mode(0o640), 0).unwrap();
 }
 
-fn mkdev(path: &Path, major: u32, minor: u32) {
+pub(crate) fn mkdev(path: &Path, major: u32, minor: u32) {
     let device = rustix::fs::makedev(major, minor);
     let kind = rustix::fs::FileType::CharacterDevice;
     rustix::fs::mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), device).unwrap();
