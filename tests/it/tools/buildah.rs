@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::oci::Oci;
-use super::recipe::STEPS;
+use super::recipe::{Step, make_layer};
 use super::scratch::{Scratch, output, word};
 
 /// A storage of its own.
@@ -32,19 +32,19 @@ impl Store<'_> {
 
 /// An image with one layer for each step, a tag for each number of layers, and the last of the directories that it was made
 /// from.
-pub(super) fn build(scratch: &Scratch) -> (Oci, PathBuf) {
+pub(super) fn build(scratch: &Scratch, steps: &[Step]) -> (Oci, PathBuf) {
     let store = Store { scratch, name: "buildah-storage" };
     let image = Oci::new(scratch.at("buildah"), "");
     let mut made = PathBuf::new();
-    for (layers, step) in STEPS.iter().enumerate() {
-        let below = if layers == 0 { "scratch".to_owned() } else { image.with(layers).name() };
+    for (layers, step) in (1..).zip(steps) {
+        let below = if layers == 1 { "scratch".to_owned() } else { image.with(layers - 1).name() };
         let (container, root) = store.container(&below);
-        step(scratch, &root);
-        let name = image.with(layers + 1).name();
+        make_layer(scratch, layers, *step, &root);
+        let name = image.with(layers).name();
         output(store.buildah("commit").args(["--quiet", &container, &name]));
         made = root;
     }
-    (image.with(STEPS.len()), made)
+    (image.with(steps.len()), made)
 }
 
 /// Mounts an image in a storage of that name.

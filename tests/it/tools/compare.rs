@@ -73,3 +73,48 @@ fn neutral(listing: &Listing, quirks: &[Quirk]) -> BTreeMap<Vec<u8>, (Object, St
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(objects: &[(&str, u64)]) -> Listing {
+        let object = |&(path, ino): &(&str, u64)| {
+            let object = Object { ino, ..Object::new(path.as_bytes(), "reg") };
+            (path.as_bytes().to_vec(), object)
+        };
+        objects.iter().map(object).collect()
+    }
+
+    #[test]
+    fn other_numbers_for_the_same_objects_are_no_difference() {
+        let (there, here) =
+            (listing(&[("a", 1), ("b", 2), ("c", 1)]), listing(&[("a", 7), ("b", 1), ("c", 7)]));
+        assert_same(("one", &there), ("other", &here), &[]);
+    }
+
+    #[test]
+    fn a_link_too_few_a_missing_object_and_another_field_are_found() {
+        let there = listing(&[("a", 1), ("b", 2), ("c", 1), ("d", 4), ("e", 5)]);
+        let mut here = listing(&[("a", 1), ("b", 2), ("c", 3), ("e", 5)]);
+        here.get_mut(&b"e"[..]).unwrap().mode = "0644".into();
+        let found = differences(&there, &here, &[]);
+        let paths = found.iter().map(|[there, _]| there.split('"').nth(3).unwrap());
+        assert_eq!(paths.collect::<Vec<_>>(), ["c", "d", "e"]);
+        assert_eq!(found[1][1], "", "there is no such line");
+    }
+
+    #[test]
+    fn a_quirk_hides_what_it_names_and_nothing_else() {
+        let there = listing(&[("a", 1), ("b", 2)]);
+        let mut here = there.clone();
+        here.values_mut().for_each(|object| object.mtime_ns = 5);
+        let forget = |object: &mut Object| {
+            if object.path == "a" {
+                object.mtime_ns = 0;
+            }
+        };
+        let found = differences(&there, &here, &[Quirk { why: "a test", forget }]);
+        assert_eq!(found.len(), 1);
+    }
+}

@@ -155,7 +155,7 @@ fn attributes(dir: &Path) {
 /// Sparse, with the data at the begin, in the middle and at the end.
 pub(super) fn large(path: &Path) {
     let file = fs::File::create(path).unwrap();
-    let length = 64 << 20;
+    let length = 16 << 20;
     file.set_len(length).unwrap();
     file.write_all_at(b"begin", 0).unwrap();
     file.write_all_at(b"middle", length / 2 - 3).unwrap();

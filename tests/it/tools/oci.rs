@@ -36,20 +36,30 @@ impl Oci {
         format!("oci:{}", self.plain())
     }
 
-    /// The blobs of the layers, from the lowest.
-    pub(super) fn layers(&self) -> Vec<PathBuf> {
+    /// The manifest as it is.
+    pub(super) fn manifest(&self) -> String {
         let index = read_json(&self.dir.join("index.json"));
         let is_it = |manifest: &&Value| {
             manifest["annotations"]["org.opencontainers.image.ref.name"] == *self.tag
         };
         let manifest = index["manifests"].as_array().unwrap().iter().find(is_it).unwrap();
-        let manifest = read_json(&self.blob(&manifest["digest"]));
-        manifest["layers"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|layer| self.blob(&layer["digest"]))
-            .collect()
+        fs::read_to_string(self.blob(&manifest["digest"])).unwrap()
+    }
+
+    /// The layers' descriptors, from the lowest.
+    fn descriptors(&self) -> Vec<Value> {
+        let manifest: Value = serde_json::from_str(&self.manifest()).unwrap();
+        manifest["layers"].as_array().unwrap().clone()
+    }
+
+    pub(super) fn media_types(&self) -> Vec<String> {
+        let of = |layer: &Value| layer["mediaType"].as_str().unwrap().to_owned();
+        self.descriptors().iter().map(of).collect()
+    }
+
+    /// The blobs of the layers, from the lowest.
+    pub(super) fn layers(&self) -> Vec<PathBuf> {
+        self.descriptors().iter().map(|layer| self.blob(&layer["digest"])).collect()
     }
 
     fn blob(&self, digest: &Value) -> PathBuf {

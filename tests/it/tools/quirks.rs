@@ -8,8 +8,11 @@ pub(super) const PACKED_BY_UMOCI: &[Quirk] = &[ROUNDED, NO_EMPTY_XATTRS, NO_LINK
 /// buildah packs the last layer over what it unpacked of the others.
 pub(super) const PACKED_BY_BUILDAH: &[Quirk] = &[CUT, ROOT_TIME, ROOT_MODE];
 
-/// umoci unpacks what no layer says of the root.
-pub(super) const UNPACKED_BY_UMOCI: &[Quirk] = &[NO_EMPTY_XATTRS, ROOT_TIME];
+/// umoci unpacks.
+pub(super) const UNPACKED_BY_UMOCI: &[Quirk] = &[NO_EMPTY_XATTRS];
+
+/// umoci unpacks what buildah packed.
+pub(super) const UNPACKED_BY_UMOCI_OF_BUILDAH: &[Quirk] = &[NO_EMPTY_XATTRS, ROOT_TIME];
 
 /// buildah unpacks.
 pub(super) const MOUNTED_BY_BUILDAH: &[Quirk] =

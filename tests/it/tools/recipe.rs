@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::XattrFlags;
 
@@ -13,6 +14,31 @@ use crate::host::{mkfifo, set_mtime};
 
 /// Makes one layer's changes in a root directory.
 pub(super) type Step = fn(&Scratch, &Path);
+
+/// Makes the changes of the layer of that number. What they touched gets a time of that layer: umoci looks for changes of
+/// times by the second, so that what it finds would depend on how fast this is.
+pub(super) fn make_layer(scratch: &Scratch, number: usize, step: Step, root: &Path) {
+    let marker = scratch.at("marker");
+    fs::write(&marker, "").unwrap();
+    let began = marker.symlink_metadata().unwrap().modified().unwrap();
+    step(scratch, root);
+    let time = LAYER_TIME + 1_000 * i64::try_from(number).unwrap();
+    let mut paths = vec![root.to_path_buf()];
+    while let Some(path) = paths.pop() {
+        let there = path.symlink_metadata().unwrap();
+        if there.is_dir() {
+            paths.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        let age = there.modified().unwrap().duration_since(began);
+        if age.is_ok_and(|age| age < A_DAY) {
+            set_mtime(&path, time, 600_000_000);
+        }
+    }
+}
+
+const LAYER_TIME: i64 = 1_700_000_000;
+/// Some files are from the far future.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One layer each, from the lowest.
 pub(super) const STEPS: &[Step] = &[debian, fill, change, change_again, replace_dirs];

@@ -6,13 +6,13 @@ use super::compare::{Quirk, assert_same};
 use super::lister::listing;
 use super::listing::Listing;
 use super::oci::Oci;
-use super::recipe::STEPS;
+use super::recipe::{STEPS, Step};
 use super::scratch::{Scratch, in_scratch};
 use super::{buildah, overlay, quirks, umoci};
 
 /// Who builds images, and what each of the others does not keep of them.
 pub(super) struct Builder {
-    build: fn(&Scratch) -> (Oci, PathBuf),
+    build: fn(&Scratch, &[Step]) -> (Oci, PathBuf),
     /// What unpacks with the same program.
     tool: &'static str,
     packed: &'static [Quirk],
@@ -38,7 +38,7 @@ pub(super) const BUILDAH: Builder = Builder {
     tool: "buildah mount",
     packed: quirks::PACKED_BY_BUILDAH,
     laid: quirks::NO_ROOT,
-    unpacked: quirks::UNPACKED_BY_UMOCI,
+    unpacked: quirks::UNPACKED_BY_UMOCI_OF_BUILDAH,
     mounted: quirks::MOUNTED_BY_BUILDAH,
     layers_to_mount: STEPS.len(),
 };
@@ -53,7 +53,7 @@ pub(super) struct Reference {
 
 impl Builder {
     pub(super) fn image(&self, scratch: &Scratch) -> Oci {
-        (self.build)(scratch).0
+        (self.build)(scratch, STEPS).0
     }
 
     /// What each tool says of an image that was built so, first the kernel (of all layers, and of fewer).
@@ -84,7 +84,7 @@ impl Builder {
     }
 
     fn assert_agreement(&self, scratch: &Scratch) {
-        let (image, made) = (self.build)(scratch);
+        let (image, made) = (self.build)(scratch, STEPS);
         let made = listing(scratch, &made);
         let references = self.references(scratch, &image);
         let (laid, others) = references.split_at(2);

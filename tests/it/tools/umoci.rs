@@ -3,27 +3,27 @@
 use std::path::PathBuf;
 
 use super::oci::Oci;
-use super::recipe::STEPS;
+use super::recipe::{Step, make_layer};
 use super::scratch::{Scratch, output};
 
-/// So many layers of what [`build`] makes can be read by containers/storage. Where a directory became a file or a symbolic
+/// So many layers of the whole recipe can be read by containers/storage. Where a directory became a file or a symbolic
 /// link, umoci removes what was in it too (`dir/.wh.below`), which others try to make there: "no such file or directory".
 pub(super) const LAYERS_FOR_OTHERS: usize = 4;
 
 /// An image with one layer for each step, a tag for each number of layers, and the directory that it was made from.
-pub(super) fn build(scratch: &Scratch) -> (Oci, PathBuf) {
+pub(super) fn build(scratch: &Scratch, steps: &[Step]) -> (Oci, PathBuf) {
     let image = Oci::new(scratch.at("umoci"), "layers-0");
     let umoci = |args: &[&str]| output(scratch.command("umoci").args(args));
     umoci(&["init", "--layout", "umoci"]);
     umoci(&["new", "--image", &image.plain()]);
     umoci(&["unpack", "--image", &image.plain(), "umoci-bundle"]);
     let root = scratch.at("umoci-bundle/rootfs");
-    for (layers, step) in (1..).zip(STEPS) {
-        step(scratch, &root);
+    for (layers, step) in (1..).zip(steps) {
+        make_layer(scratch, layers, *step, &root);
         umoci(&["repack", "--refresh-bundle", "--image", &image.plain(), "umoci-bundle"]);
         umoci(&["tag", "--image", &image.plain(), &format!("layers-{layers}")]);
     }
-    (image.with(STEPS.len()), root)
+    (image.with(steps.len()), root)
 }
 
 /// Unpacks an image into a directory of that name.
