@@ -67,7 +67,7 @@ fn what_is_committed_the_tools_unpack_as_it_is_listed() {
 fn what_is_committed_the_tools_inspect_and_copy() {
     with_strata(&["umoci", "skopeo"], |strata| {
         let (image, _) = committed(strata);
-        strata.run(&["verify", &image.name()]);
+        strata.verify(&image);
         let run = |program: &str, args: &[&str]| output(strata.scratch.command(program).args(args));
         run("skopeo", &["inspect", &image.name()]);
         run("skopeo", &["inspect", "--config", &image.name()]);

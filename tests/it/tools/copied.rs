@@ -28,9 +28,8 @@ fn layouts(scratch: &Scratch, image: &Oci) -> [(Oci, &'static str); 4] {
     ]
 }
 
-fn assert_same_and_verified(strata: &Strata<'_>, image: &Oci, form: &str) {
+fn assert_listed_as(image: &Oci, strata: &Strata<'_>, form: &str) {
     assert_same((&image.name(), &strata.ls(&image.name())), (form, &strata.ls(form)), &[]);
-    strata.run(&["verify", form]);
 }
 
 #[test]
@@ -40,7 +39,8 @@ fn every_compression_and_docker_s_manifest_are_listed_the_same_and_verified() {
         for (layout, end) in layouts(strata.scratch, &image) {
             let types = layout.media_types();
             assert!(types.iter().all(|one| one.ends_with(end)), "{layout:?} has {types:?}");
-            assert_same_and_verified(strata, &image, &layout.name());
+            assert_listed_as(&image, strata, &layout.name());
+            strata.verify(&layout);
         }
     });
 }
@@ -49,12 +49,19 @@ fn every_compression_and_docker_s_manifest_are_listed_the_same_and_verified() {
 fn archives_of_skopeo_are_listed_the_same_and_verified() {
     with_strata(&["umoci", "skopeo"], |strata| {
         let image = UMOCI.image(strata.scratch);
-        for archive in ["docker-archive:docker.tar:example/image:1", "oci-archive:oci.tar:tag"] {
-            skopeo(strata.scratch, &["copy", "--quiet", &image.name(), archive]);
-            assert_same_and_verified(strata, &image, archive);
-        }
-        for only_image in ["docker-archive:docker.tar", "oci-archive:oci.tar"] {
-            assert_same_and_verified(strata, &image, only_image);
+        let archives = [
+            ("docker-archive:docker.tar", ":example/image:1", "from-docker"),
+            ("oci-archive:oci.tar", ":tag", "from-oci"),
+        ];
+        for (file, name, layout) in archives {
+            let archive = format!("{file}{name}");
+            skopeo(strata.scratch, &["copy", "--quiet", &image.name(), &archive]);
+            assert_listed_as(&image, strata, &archive);
+            let only_image = file;
+            let unpacked = Oci::new(strata.scratch.at(layout), "tag");
+            strata.run(&["copy", only_image, &unpacked.name()]);
+            strata.verify(&unpacked);
+            assert_listed_as(&image, strata, &unpacked.name());
         }
     });
 }
@@ -64,12 +71,12 @@ fn a_copy_and_a_copy_back_keep_the_manifest() {
     with_strata(&["umoci", "skopeo"], |strata| {
         let image = UMOCI.image(strata.scratch);
         for (layout, end) in layouts(strata.scratch, &image) {
-            let name = layout.dir.file_name().unwrap().display().to_string();
+            let name = layout.dir_name();
             let back = Oci::new(strata.scratch.at(&format!("back-{name}")), "again");
             let archive = format!("oci-archive:{name}.tar:copy");
             strata.run(&["copy", &layout.name(), &archive]);
             strata.run(&["copy", &archive, &back.name()]);
-            strata.run(&["verify", &back.name()]);
+            strata.verify(&back);
             assert_eq!(layout.manifest(), back.manifest(), "{layout:?}, by {archive}");
             // skopeo finds no docker manifest in a layout: "no descriptor found for reference".
             if !end.starts_with("image.rootfs") {

@@ -6,7 +6,7 @@ use super::strata::{Strata, with_strata};
 
 fn assert_listed(strata: &Strata<'_>, builder: &Builder) {
     let image = builder.image(strata.scratch);
-    strata.run(&["verify", &image.name()]);
+    strata.verify(&image);
     for reference in builder.references(strata.scratch, &image) {
         let ours = strata.ls(&reference.image.name());
         assert_same((reference.tool, &reference.listing), ("stratafs", &ours), reference.quirks);

@@ -28,7 +28,11 @@ impl Oci {
     /// `DIR:TAG`, as umoci wants it. The directory is named from where programs run: buildah makes a name of an image of
     /// it, in which no letter may be upper-case.
     pub(super) fn plain(&self) -> String {
-        format!("{}:{}", self.dir.file_name().unwrap().display(), self.tag)
+        format!("{}:{}", self.dir_name(), self.tag)
+    }
+
+    pub(super) fn dir_name(&self) -> String {
+        self.dir.file_name().unwrap().display().to_string()
     }
 
     /// `oci:DIR:TAG`, as the others do.

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::listing::{Listing, parsed};
+use super::oci::Oci;
 use super::scratch::{Scratch, in_scratch, output};
 
 pub(super) struct Strata<'a> {
@@ -26,6 +27,13 @@ impl Strata<'_> {
     /// What it prints, if it succeeds.
     pub(super) fn run(&self, args: &[impl AsRef<OsStr>]) -> Vec<u8> {
         output(self.scratch.command(&self.program).args(args))
+    }
+
+    /// Insists that there is no fault in a whole layout.
+    pub(super) fn verify(&self, image: &Oci) {
+        let layout = format!("oci:{}", image.dir_name());
+        let faults = self.run(&["verify", &layout]);
+        assert_eq!(String::from_utf8_lossy(&faults), "", "faults of {layout}");
     }
 
     pub(super) fn ls(&self, image: &str) -> Listing {
