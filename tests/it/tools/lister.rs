@@ -93,7 +93,7 @@ fn xattrs(host: &Path) -> Vec<(String, String)> {
     names[..length]
         .split(|&byte| byte == 0)
         .filter(|name| !name.is_empty())
-        .map(|name| (String::from_utf8(name.to_vec()).unwrap(), value(name)))
+        .map(|name| (escaped(name), value(name)))
         .filter(|(name, _)| !LABELS.contains(&name.as_str()))
         .collect()
 }

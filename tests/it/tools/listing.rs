@@ -23,7 +23,7 @@ pub(super) struct Object {
     pub(super) target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rdev: Option<String>,
-    /// Values in hexadecimal.
+    /// Names as paths are written, values in hexadecimal.
     #[serde(default)]
     pub(super) xattrs: BTreeMap<String, String>,
     /// Nothing, if it is not known: a filesystem that does not count the links of a directory says 1.
