@@ -128,6 +128,12 @@ fn links(dir: &Path) {
     mkdev(&dir.join("zero"), 1, 5);
     link(&dir.join("zero"), &dir.join("a zero"));
     link(&dir.join("dangling"), &dir.join("a dangling"));
+    // The owner, then the mode, then the capability: each takes away the next.
+    write(&dir.join("program/one"), "with rights");
+    lchown(dir.join("program/one"), Some(1000), Some(1001)).unwrap();
+    chmod(&dir.join("program/one"), 0o6710);
+    make_capable(&dir.join("program/one"));
+    link(&dir.join("program/one"), &dir.join("program/two"));
 }
 
 fn attributes(dir: &Path) {
@@ -146,10 +152,14 @@ fn attributes(dir: &Path) {
     set("dir", "user.dir", b"d");
     set("dir/inside", "trusted.inside", b"t");
     set("link", "trusted.link", b"l");
-    // `cap_net_raw+ep` as setcap(8) writes it: revision 2, effective; permitted is bit 13.
+    make_capable(&dir.join("program"));
+}
+
+/// `cap_net_raw+ep` as setcap(8) writes it: revision 2, effective; permitted is bit 13.
+fn make_capable(path: &Path) {
     let mut capability = [0; 20];
     (capability[0], capability[3], capability[5]) = (1, 2, 1 << 5);
-    set("program", "security.capability", &capability);
+    rustix::fs::setxattr(path, "security.capability", &capability, XattrFlags::empty()).unwrap();
 }
 
 /// Sparse, with the data at the begin, in the middle and at the end.
