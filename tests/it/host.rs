@@ -69,7 +69,7 @@ pub(crate) fn set_mtime(path: &Path, secs: i64, nanos: i64) {
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
-fn mkfifo(path: &Path) {
+pub(crate) fn mkfifo(path: &Path) {
     let fifo = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(CWD, path, fifo, Mode::from_raw_mode(0o640), 0).unwrap();
 }

@@ -27,5 +27,6 @@ mod regressions;
 mod structure;
 mod threads;
 mod tmpfs;
+mod tools;
 mod union;
 mod volumes;
