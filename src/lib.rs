@@ -88,7 +88,7 @@ pub use self::content::Source;
 pub use self::credentials::Credentials;
 pub use self::digest::Digest;
 pub use self::error::{Error, ErrorKind, Result};
-pub use self::image::Image;
+pub use self::image::{Image, LayerShare, Providers};
 pub use self::layer::{Change, ChangeKind, Diff, EntryKind, Layer, LayerBuilder, LayerEntry};
 pub use self::view::{DirEntry, ReadDir, View, Walk};
 pub use self::volume::Volume;

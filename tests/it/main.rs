@@ -19,6 +19,7 @@ mod container;
 mod host;
 mod layers;
 mod posix;
+mod providers;
 mod random;
 mod regressions;
 mod structure;
