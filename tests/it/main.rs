@@ -15,6 +15,7 @@
 )]
 
 mod bad_input;
+mod cli;
 mod container;
 mod host;
 mod layers;

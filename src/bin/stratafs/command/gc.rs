@@ -1,0 +1,34 @@
+//! `gc`: what no image needs goes.
+
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::failure::{Outcome, Result};
+use crate::load::open_layout;
+use crate::name::WholeLayout;
+use crate::session::Session;
+
+/// Removes from a layout what no image in its index refers to
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Only says how much there is to remove
+    #[arg(long)]
+    dry_run: bool,
+    /// oci:DIR
+    layout: WholeLayout,
+}
+
+impl Gc {
+    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome> {
+        let layout = open_layout(&self.layout.dir)?;
+        if self.dry_run {
+            let bytes = HumanBytes(layout.usage()?.unreferenced_bytes);
+            session.out.line(format_args!("would remove {bytes}"))?;
+            return Ok(Outcome::Good);
+        }
+        let removed = layout.gc()?;
+        let (blobs, bytes) = (HumanCount(removed.blobs), HumanBytes(removed.bytes));
+        session.out.line(format_args!("removed {blobs} blobs, {bytes}"))?;
+        Ok(Outcome::Good)
+    }
+}

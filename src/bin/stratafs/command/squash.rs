@@ -1,0 +1,34 @@
+//! `squash`: many layers in one.
+
+use clap::Args;
+use stratafs::oci::StoreOptions;
+
+use crate::failure::{Outcome, Result};
+use crate::load::Reading;
+use crate::name::ImageName;
+use crate::save::{self, Writing};
+use crate::session::Session;
+
+/// Stores an image as one of a single layer that shows the same, and prints the digest of its manifest
+#[derive(Debug, Args)]
+pub(crate) struct Squash {
+    /// The image, named as everywhere: see `stratafs help`
+    src: ImageName,
+    /// Where it goes; without a tag it is `latest`
+    dst: ImageName,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    writing: Writing,
+}
+
+impl Squash {
+    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome> {
+        let image = self.reading.load(&self.src, session)?.squash()?;
+        let options = StoreOptions::default();
+        if let Some(digest) = save::save(&image, &self.dst, &options, self.writing, session)? {
+            session.out.line(digest)?;
+        }
+        Ok(Outcome::Good)
+    }
+}
