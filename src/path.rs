@@ -94,22 +94,25 @@ pub(crate) fn compare(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
     }
 }
 
-/// Brings a path to the form in which layers keep it: no leading or trailing `/`, no `.`, no `..`.
-///
-/// `d/../a` is `a`; a `..` that would leave the root is refused (semantics L31).
-pub(crate) fn normalise(path: &[u8]) -> Result<Vec<u8>, ErrorKind> {
+/// The names of a path from the root down, without `.` and `..`; a `..` that would leave the root is refused (semantics
+/// L31). Whether each can be a name is not asked.
+pub(crate) fn resolve(path: &[u8]) -> Result<Vec<&[u8]>, ErrorKind> {
     let mut names: Vec<&[u8]> = Vec::new();
     for name in components(path) {
         match name {
             b"." => {}
             b".." => drop(names.pop().ok_or(ErrorKind::InvalidInput)?),
-            _ => {
-                check_name(name)?;
-                names.push(name);
-            }
+            _ => names.push(name),
         }
     }
-    Ok(names.join(&b'/'))
+    Ok(names)
+}
+
+/// Brings a path to the form in which layers keep it: no leading or trailing `/`, no `.`, no `..`: `d/../a` is `a`.
+pub(crate) fn normalise(path: &[u8]) -> Result<Vec<u8>, ErrorKind> {
+    let is_name = |name: &&[u8]| !matches!(*name, b"." | b"..");
+    components(path).filter(is_name).try_for_each(check_name)?;
+    Ok(resolve(path)?.join(&b'/'))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use self::chunks::Chunks;
 pub(crate) use self::source::Extent;
 use self::source::Origin;
 pub use self::source::Source;
+#[cfg(feature = "oci")]
+pub(crate) use self::source::read_exact_at;
 
 /// Changes copy this many bytes at most: 64 KiB, measured as the best between the cost of a small write and of a map.
 pub(crate) const CHUNK: u64 = 64 * 1024;
@@ -56,10 +58,16 @@ impl Content {
         Self::Extent(Extent { source, start: 0, len })
     }
 
+    /// Contents of a layer that are a part of a source: `start + len` does not pass 2^64.
+    #[cfg(feature = "tar")]
+    pub(crate) fn part(source: Arc<dyn Source>, start: u64, len: u64) -> Self {
+        Self::Extent(Extent { source, start, len })
+    }
+
     /// Contents of a layer with holes: `chunks` are (number, bytes), all else up to `len` is zeros that cost nothing.
     #[cfg_attr(
-        not(any(test, all(feature = "host", unix))),
-        expect(dead_code, reason = "only host::import meets files with holes")
+        not(any(test, feature = "tar", all(feature = "host", unix))),
+        expect(dead_code, reason = "only host::import and archives have files with holes")
     )]
     pub(crate) fn sparse(len: u64, chunks: impl IntoIterator<Item = (u64, Bytes)>) -> Self {
         let mut sparse = Chunks::over(Origin::NONE);

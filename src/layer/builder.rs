@@ -14,6 +14,8 @@ use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Dir, Inode, Node};
 
+const OP: &str = "build layer";
+
 /// Puts a [`Layer`] together, entry by entry; errors are kept until [`build`](Self::build).
 ///
 /// Objects are root's, files 0644, directories 0755, symbolic links 0777, the time is 1970 (so that the same calls give
@@ -163,7 +165,7 @@ impl LayerBuilder {
     }
 
     fn refuse(mut self, path: &Path, fault: impl Into<Fault>) -> Self {
-        self.error.get_or_insert_with(|| Error::new("build layer", path::bytes(path), fault));
+        self.error.get_or_insert_with(|| Error::new(OP, path::bytes(path), fault));
         self
     }
 
@@ -182,20 +184,25 @@ impl LayerBuilder {
 
 impl Layer {
     /// Entries in any order, whose paths are in normal form. The errors are those of [`LayerBuilder::build`].
-    pub(crate) fn from_entries(mut entries: Vec<Entry>) -> Result<Self> {
+    pub(crate) fn from_entries(entries: Vec<Entry>) -> Result<Self> {
+        Self::from_entries_of(OP, entries)
+    }
+
+    /// The same, as part of another operation.
+    pub(crate) fn from_entries_of(op: &'static str, mut entries: Vec<Entry>) -> Result<Self> {
         // Stable: of one path the last one given comes last, and it is the one that is kept.
         entries.sort_by(|a, b| path::compare(&a.path, &b.path));
         entries.reverse();
         entries.dedup_by(|later, kept| later.path == kept.path);
         entries.reverse();
-        check_parents(&entries)?;
-        resolve_links(&mut entries)?;
+        check_parents(op, &entries)?;
+        resolve_links(op, &mut entries)?;
         Ok(Self::new(entries))
     }
 }
 
 /// In one layer nothing lies below anything but directories.
-fn check_parents(entries: &[Entry]) -> Result<()> {
+fn check_parents(op: &'static str, entries: &[Entry]) -> Result<()> {
     let mut blocked: Option<&[u8]> = None;
     for entry in entries {
         if let Some(file) = blocked
@@ -206,11 +213,7 @@ fn check_parents(entries: &[Entry]) -> Result<()> {
                 continue;
             }
             let rule = "it lies below something that this layer makes no directory";
-            return Err(refuse(
-                &entry.path,
-                "build layer",
-                Fault::rule(ErrorKind::NotADirectory, rule),
-            ));
+            return Err(refuse(&entry.path, op, Fault::rule(ErrorKind::NotADirectory, rule)));
         }
         let is_object = !matches!(entry.what, What::Whiteout);
         blocked = (is_object && !entry.what.is_dir()).then_some(&entry.path);
@@ -220,7 +223,7 @@ fn check_parents(entries: &[Entry]) -> Result<()> {
 
 /// Makes every hard link point at an object of this layer, or at a path of a layer below: never at a link. An object of
 /// this layer stands at the first of its names, so that one set of changes has one form.
-fn resolve_links(entries: &mut [Entry]) -> Result<()> {
+fn resolve_links(op: &'static str, entries: &mut [Entry]) -> Result<()> {
     let at: BTreeMap<&[u8], usize> =
         entries.iter().enumerate().map(|(index, entry)| (&*entry.path, index)).collect();
     let mut groups: BTreeMap<Box<[u8]>, Vec<usize>> = BTreeMap::new();
@@ -240,11 +243,7 @@ fn resolve_links(entries: &mut [Entry]) -> Result<()> {
             _ => None,
         };
         if let Some(rule) = bad {
-            return Err(refuse(
-                &entry.path,
-                "build layer",
-                Fault::rule(ErrorKind::InvalidInput, rule),
-            ));
+            return Err(refuse(&entry.path, op, Fault::rule(ErrorKind::InvalidInput, rule)));
         }
         groups.entry(target).or_default().push(index);
     }

@@ -14,6 +14,8 @@ pub(crate) use self::apply::{Link, Watch, apply, apply_watched};
 pub use self::builder::LayerBuilder;
 pub(crate) use self::diff::diff;
 pub use self::diff::{Change, ChangeKind, Diff};
+#[cfg(feature = "tar")]
+pub(crate) use self::tar::{left_out, write as write_canonical};
 use crate::attr::{Metadata, Timestamp};
 use crate::content::Source;
 use crate::digest::Digest;

@@ -45,13 +45,20 @@ impl Write for Hasher {
     }
 }
 
-pub(super) fn write(layer: &Layer, out: &mut impl Write) -> Result<()> {
+pub(crate) fn write(layer: &Layer, out: &mut impl Write) -> Result<()> {
     let mut entries: Vec<&Entry> = layer.raw_entries().iter().collect();
     entries.sort_by(|a, b| compare(a, b));
     for entry in entries.into_iter().filter(|entry| has_tar_form(layer, entry)) {
         write_entry(entry, out).map_err(|fault| refuse(&entry.path, OP, fault))?;
     }
     out.write_all(&[0; 2 * BLOCK as usize]).map_err(|error| refuse(b"", OP, error))
+}
+
+/// The paths that the canonical form leaves out.
+#[cfg(feature = "tar")]
+pub(crate) fn left_out(layer: &Layer) -> impl Iterator<Item = &[u8]> {
+    let entries = layer.raw_entries().iter();
+    entries.filter(|entry| !has_tar_form(layer, entry)).map(|entry| &*entry.path)
 }
 
 /// Sockets have none, by whichever of their names (semantics L56).

@@ -8,6 +8,8 @@ mod layering;
 mod layers;
 mod limits;
 mod model;
+#[cfg(feature = "oci")]
+mod oci;
 mod ops;
 mod picture;
 mod squash;

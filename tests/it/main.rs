@@ -19,6 +19,8 @@ mod cli;
 mod container;
 mod host;
 mod layers;
+#[cfg(feature = "oci")]
+mod oci;
 mod posix;
 mod providers;
 mod random;

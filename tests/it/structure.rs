@@ -17,6 +17,7 @@ const LADDER: &[&str] = &[
     "xattr",
     "walk",
     "layer",
+    "tar",
     "view",
     "image",
     "container",
