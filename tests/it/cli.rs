@@ -507,3 +507,224 @@ fn a_name_that_is_no_unicode_names_a_directory_too() {
     let run = run_in(&place.path(""), [OsStr::new("ls"), &image]);
     assert_eq!((run.code, &*run.out), (0, "f\n"), "{run:?}");
 }
+
+/// The stack in a layout `store`, as `app:1`.
+fn stored() -> (Place, String) {
+    let place = stack();
+    let digest = place.ok(&format!("copy {STACK} oci:store:app:1"));
+    assert!(digest.starts_with("sha256:") && digest.lines().count() == 1, "{digest}");
+    (place, digest.trim_end().to_owned())
+}
+
+#[test]
+fn an_image_of_a_layout_is_read_as_directories_are() {
+    let (place, digest) = stored();
+    assert_eq!(place.ok("ls oci:store:app:1"), "bin\netc\nshell\nsrv\n");
+    let by_digest = format!("ls -R --json oci:store:{digest}");
+    assert_eq!(place.ok(&by_digest), place.ok(&format!("ls -R --json {STACK}")));
+    assert_eq!(place.ok("cat oci:store etc/motd"), "bye\n", "the only image needs no name");
+    assert_eq!(place.ends(0, &format!("diff oci:store {STACK}")).out, "");
+    assert!(place.ok("tree oci:store etc").contains("├── hosts  [0]\n└── motd  [1]\n"));
+}
+
+#[test]
+fn names_of_a_layout_are_listed_given_and_taken_away() {
+    let (place, digest) = stored();
+    assert_eq!(place.ok("list oci:store"), format!("app:1                {digest}\n"));
+    assert_eq!(place.ok("tag oci:store:app:1 app:stable"), "");
+    let lines = place.ok("list --json oci:store");
+    let tags: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["tag"].clone())
+        .collect();
+    assert_eq!(tags, ["app:1", "app:stable"]);
+    assert_eq!(place.ok("untag oci:store:app:1"), "");
+    assert_eq!(place.ok("list oci:store"), format!("app:stable           {digest}\n"));
+    let error = place.fails("untag oci:store:app:1");
+    assert!(error.contains("app:1"), "{error}");
+    assert!(place.fails("tag oci:store:nothing new").contains("nothing"));
+}
+
+#[test]
+fn an_image_that_is_not_there_is_one_line_with_a_hint() {
+    let (place, _) = stored();
+    let error = place.fails("ls oci:store:app:2");
+    assert!(
+        error.contains("app:2") && error.contains("hint: `stratafs list oci:store`"),
+        "{error}"
+    );
+    for line in ["ls oci:low", "verify oci:low", "list oci:nothing", "gc oci:low"] {
+        let error = place.fails(line);
+        assert!(error.contains("stratafs: open layout"), "{line}: {error}");
+    }
+    assert!(place.fails("copy dir:low oci:top").contains("holds something else"));
+    assert!(place.fails("ls oci-archive:low/bin/sh").contains("low/bin/sh"));
+    assert!(place.fails("ls docker-archive:nothing").contains("nothing"));
+    assert!(place.fails("ls --platform plan9/mips oci:store:app:2").contains("app:2"));
+}
+
+#[test]
+fn copies_between_layouts_and_archives_keep_the_digest() {
+    let (place, digest) = stored();
+    let digest = digest + "\n";
+    assert_eq!(place.ok("copy oci:store:app:1 oci:other:x"), digest);
+    assert_eq!(place.ok("copy oci:other:x oci-archive:x.tar:y"), digest);
+    assert_eq!(place.ok("copy oci-archive:x.tar:y oci:third"), digest);
+    assert!(place.ok("list oci:third").starts_with("latest "), "the tag that there is without one");
+    assert_eq!(place.ok("copy oci-archive:x.tar oci-archive:z.tar"), digest);
+    assert_eq!(place.ok("cat oci-archive:z.tar etc/motd"), "bye\n");
+    assert_eq!(place.ok("copy oci:store:app:1 docker-archive:d.tar:app:1"), "");
+    assert_eq!(place.ok("cat docker-archive:d.tar:app:1 srv/world"), "new");
+    let image = |name: &str| {
+        let json = place.ok(&format!("inspect --json {name}"));
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        (value["layers"][0]["diff_id"].clone(), value["layers"][1]["diff_id"].clone())
+    };
+    assert_eq!(image("docker-archive:d.tar"), image("oci:store:app:1"));
+}
+
+#[test]
+fn layers_are_compressed_on_request() {
+    let place = stack();
+    for how in ["gzip", "zstd"] {
+        let line = format!("copy --compression {how} dir:low oci:{how}");
+        place.ok(&line);
+        let json = place.ok(&format!("inspect --json oci:{how}"));
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let layer = &value["layers"][0];
+        assert!(layer["media_type"].as_str().unwrap().ends_with(&format!("+{how}")), "{layer}");
+        assert!(layer["size"].as_u64() < layer["archive_size"].as_u64(), "{layer}");
+        assert_eq!(place.ok(&format!("cat oci:{how} etc/motd")), "hi\n");
+    }
+}
+
+#[test]
+fn squash_makes_one_layer_that_shows_the_same() {
+    let (place, _) = stored();
+    let digest = place.ok("squash oci:store:app:1 oci:store:app:flat");
+    assert_eq!(place.ok("squash oci:store:app:1 oci:store:app:flat"), digest);
+    assert_eq!(place.ok("diff oci:store:app:1 oci:store:app:flat"), "");
+    let text = place.ok("inspect oci:store:app:flat");
+    assert!(text.contains("layer 0 ") && !text.contains("layer 1 "), "{text}");
+    assert!(text.contains("wasted       0 B"), "{text}");
+}
+
+#[test]
+fn commit_adds_one_layer_with_what_really_changed() {
+    let (place, _) = stored();
+    place.file("new/motd", "changed\n").file("new/hosts", "local\n").file("new/extra/x", "x");
+    place.settle();
+    let line = "commit --add new=/etc --remove /srv --remove shell oci:store:app:1 oci:store:app:2";
+    let digest = place.ok(line);
+    assert_eq!(place.ok(line), digest, "the same commit twice gives the same digest");
+    let changes = place.ends(1, "diff oci:store:app:1 oci:store:app:2").out;
+    let expected = "C /\nC /etc\nA /etc/extra\nA /etc/extra/x\nC /etc/motd\nD /shell\nD /srv\n";
+    assert_eq!(changes.replace("C /\n", ""), expected.replace("C /\n", ""));
+    let text = place.ok("inspect oci:store:app:2");
+    assert!(text.contains("layer 2 ") && !text.contains("layer 3 "), "{text}");
+    assert!(text.contains("created by stratafs commit --remove /srv --remove shell --add /etc\n"));
+    assert!(text.contains("  created    2023-11-14T22:13:20Z\n"), "the newest of what was added");
+    assert!(!text.contains("new=") && !text.contains("/tmp"), "nothing of this machine: {text}");
+    let again = "commit --add new=/etc oci:store:app:2 oci:store:app:3";
+    assert_eq!(place.ok(again), digest, "what is there already is no layer");
+}
+
+#[test]
+fn commit_writes_down_when_it_was_made() {
+    let (place, _) = stored();
+    place.file("new/x", "x").settle();
+    let created = |name: &str| {
+        let json = place.ok(&format!("inspect --json oci:store:{name}"));
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        value["created"].as_str().unwrap().to_owned()
+    };
+    place.ok("commit --created 2020-02-29T12:00:00+01:00 --add new=/n oci:store:app:1 oci:store:a");
+    assert_eq!(created("a"), "2020-02-29T11:00:00Z");
+    let mut program = program();
+    let args = ["commit", "--add", "new=/n", "oci:store:app:1", "oci:store:b"];
+    program.current_dir(place.path("")).args(args).env("SOURCE_DATE_EPOCH", "86400");
+    assert!(program.output().unwrap().status.success());
+    assert_eq!(created("b"), "1970-01-02T00:00:00Z");
+    let output = program.env("SOURCE_DATE_EPOCH", "soon").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stderr.starts_with(b"stratafs: SOURCE_DATE_EPOCH: `soon` is no time"));
+}
+
+#[test]
+fn commit_changes_how_the_image_is_run() {
+    let (place, _) = stored();
+    let line = "commit --env A=1 --env B=2 --entrypoint /bin/sh --entrypoint -c --cmd run \
+                --label team=blue --user 7:8 --workdir /srv oci:store:app:1 oci:store:run";
+    place.ok(line);
+    place.ok("commit --env A=3 --label team=red oci:store:run oci:store:run");
+    let json = place.ok("inspect --json oci:store:run");
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let config = &value["config"];
+    assert_eq!(config["env"], serde_json::json!(["A=3", "B=2"]));
+    assert_eq!(config["entrypoint"], serde_json::json!(["/bin/sh", "-c"]));
+    assert_eq!(config["cmd"], serde_json::json!(["run"]));
+    assert_eq!(config["labels"], serde_json::json!({ "team": "red" }));
+    assert_eq!((&config["user"], &config["working_dir"]), (&"7:8".into(), &"/srv".into()));
+    assert_eq!(value["layers"].as_array().unwrap().len(), 2, "no file changed, so no layer");
+    let same = place.ok("commit --env A=3 oci:store:run oci:store:run");
+    assert_eq!(
+        place.ok("list oci:store").lines().last(),
+        Some(&*format!("run                  {}", same.trim_end()))
+    );
+}
+
+#[test]
+fn commit_gives_what_is_added_to_an_owner_on_request() {
+    let (place, _) = stored();
+    place.file("new/x", "x").settle();
+    place.ok("commit --owner 1000:100 --add new=/deep/down oci:store:app:1 oci:store:o");
+    let line = place.ok("ls -l oci:store:o deep/down/x");
+    assert!(line.contains("  1000   100 "), "{line}");
+    let error = place.fails("commit --remove /nothing oci:store:app:1 oci:store:o");
+    assert!(error.contains("only what the image shows can be removed"), "{error}");
+}
+
+#[test]
+fn verify_lists_every_fault_and_ends_with_1() {
+    let (place, digest) = stored();
+    let run = place.ends(0, "verify oci:store");
+    assert_eq!((&*run.out, &*run.err), ("", ""));
+    let blob = place.path("store/blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    let mut bytes = fs::read(&blob).unwrap();
+    bytes[0] ^= 1;
+    fs::set_permissions(&blob, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&blob, bytes).unwrap();
+    let run = place.ends(1, "verify oci:store");
+    assert!(run.out.contains(digest.trim_start_matches("sha256:")), "{}", run.out);
+    let json = place.ends(1, "verify --json oci:store").out;
+    let fault: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert!(fault["kind"].is_string() && fault["message"].is_string(), "{fault}");
+    assert_eq!(json.lines().count(), run.out.lines().count());
+}
+
+#[test]
+fn gc_removes_what_no_image_needs() {
+    let (place, _) = stored();
+    place.file("low/large", vec![7; 100_000]).ok("copy dir:low oci:store:b");
+    assert_eq!(place.ok("gc --dry-run oci:store"), "would remove 0 B\n");
+    place.ok("untag oci:store:b");
+    let foreseen = place.ok("gc --dry-run oci:store");
+    let bytes = foreseen.trim_start_matches("would remove ").trim_end();
+    assert!(bytes.ends_with(" KiB"), "{foreseen}");
+    let done = place.ok("gc oci:store");
+    assert!(done.starts_with("removed ") && done.trim_end().ends_with(bytes), "{foreseen}{done}");
+    assert_eq!(place.ok("gc oci:store"), "removed 0 files, 0 B\n");
+    assert_eq!(place.ok("verify oci:store"), "");
+}
+
+#[test]
+fn usage_tells_what_sharing_saves() {
+    let (place, _) = stored();
+    place.file("new/x", "x").settle();
+    place.ok("commit --add new=/n oci:store:app:1 oci:store:app:2");
+    let text = place.ok("usage oci:store");
+    assert!(text.contains("images                       2\n"), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&place.ok("usage --json oci:store")).unwrap();
+    assert!(json["unshared_bytes"].as_u64() > json["bytes"].as_u64(), "{json}");
+}

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use clap::Args;
 use stratafs::host::ImportOptions;
-use stratafs::oci::{Layout, Platform};
+use stratafs::oci::{Layout, LoadOptions, Platform};
 use stratafs::{Image, Layer};
 
 use crate::failure::{Failure, Result};
 use crate::name::{ImageName, shown};
-use crate::session::Session;
+use crate::session::{Progress, Session};
 
 /// How images are read.
 #[derive(Clone, Debug, Default, Args)]
@@ -28,15 +28,15 @@ pub(crate) struct Reading {
 
 fn parse_platform(text: &str) -> Result<Platform, String> {
     let parts: Vec<_> = text.split('/').collect();
-    let (os, architecture, variant) = match parts[..] {
-        [os, architecture] => (os, architecture, None),
-        [os, architecture, variant] => (os, architecture, Some(variant)),
-        _ => return Err("a platform is OS/ARCHITECTURE[/VARIANT], such as linux/arm64/v8".into()),
-    };
-    let fields = serde_json::json!({
-        "os": os, "architecture": architecture, "variant": variant,
-    });
-    serde_json::from_value(fields).map_err(|error| error.to_string())
+    match parts[..] {
+        _ if parts.contains(&"") => {}
+        [os, architecture] => return Ok(Platform::new(os, architecture)),
+        [os, architecture, variant] => {
+            return Ok(Platform::new(os, architecture).variant(variant));
+        }
+        _ => {}
+    }
+    Err("a platform is OS/ARCHITECTURE[/VARIANT], such as linux/arm64/v8".into())
 }
 
 impl Reading {
@@ -46,25 +46,37 @@ impl Reading {
     }
 
     pub(crate) fn load(&self, name: &ImageName, session: &Session) -> Result<Image> {
+        Ok(self.load_with_layout(name, session)?.0)
+    }
+
+    /// The same with the layout that it lies in, unless it was made of directories.
+    pub(crate) fn load_with_layout(
+        &self,
+        name: &ImageName,
+        session: &Session,
+    ) -> Result<(Image, Option<Layout>)> {
         match name {
             ImageName::Dirs(dirs) => {
                 let below_first = dirs.iter().rev().map(|dir| self.import(dir, session));
-                Ok(Image::from_layers(below_first.collect::<Result<Vec<_>>>()?)?)
+                Ok((Image::from_layers(below_first.collect::<Result<Vec<_>>>()?)?, None))
             }
             ImageName::Layout { .. }
             | ImageName::OciArchive { .. }
             | ImageName::DockerArchive { .. } => {
                 let (layout, tag) = open(name, session)?;
-                self.load_from(&layout, &tag).map_err(|failure| with_advice(failure, name))
+                let progress = session.progress(&format!("load {name}"));
+                let image = self.load_from(&layout, &tag, &progress);
+                Ok((image.map_err(|error| advise(error, name))?, Some(layout)))
             }
         }
     }
 
-    fn load_from(&self, layout: &Layout, tag: &str) -> Result<Image> {
-        Ok(match &self.platform {
-            Some(platform) => layout.load_platform(tag, platform)?,
-            None => layout.load(tag)?,
-        })
+    fn load_from(&self, layout: &Layout, tag: &str, progress: &Progress) -> Result<Image> {
+        let mut options = LoadOptions::new().progress(|at| progress.at_layer(at.layer, at.layers));
+        if let Some(platform) = &self.platform {
+            options = options.platform(platform.clone());
+        }
+        Ok(options.load(layout, tag)?)
     }
 
     fn import(&self, dir: &Path, session: &Session) -> Result<Layer> {
@@ -94,7 +106,7 @@ pub(crate) fn open(name: &ImageName, session: &Session) -> Result<(Layout, Strin
             let wanted = tag.as_deref().unwrap_or_default();
             layout
                 .import_archive(file, wanted, UNPACKED)
-                .map_err(|error| with_advice(error.into(), name))?;
+                .map_err(|error| advise(error.into(), name))?;
             Ok((layout, UNPACKED.to_owned()))
         }
         ImageName::Dirs(_) => Err(Failure::new(format_args!("{name}: not an image layout"))),
@@ -104,12 +116,12 @@ pub(crate) fn open(name: &ImageName, session: &Session) -> Result<(Layout, Strin
 /// A layout that is there.
 pub(crate) fn open_layout(dir: &Path) -> Result<Layout> {
     Layout::open(dir).map_err(|error| {
-        let advice = "an image layout is a directory with the files oci-layout and index.json";
-        Failure::from(error).hint(advice)
+        Failure::from(error).hint("`stratafs copy SRC oci:DIR` makes a layout with an image in it")
     })
 }
 
-fn with_advice(failure: Failure, name: &ImageName) -> Failure {
+/// What to do about an image that is not there.
+pub(crate) fn advise(failure: Failure, name: &ImageName) -> Failure {
     match name {
         ImageName::Layout { dir, .. } => {
             failure.hint(format!("`stratafs list oci:{}` shows what is there", shown(dir)))

@@ -1,13 +1,12 @@
 //! From an image to a name.
 
-use std::path::Path;
-
 use clap::{Args, ValueEnum};
-use stratafs::oci::{Layout, StoreOptions};
+use stratafs::oci::{Layout, Reference, StoreOptions};
+use stratafs::tar::Compression;
 use stratafs::{Digest, Image};
 
 use crate::failure::{Failure, Result};
-use crate::name::{ImageName, shown};
+use crate::name::ImageName;
 use crate::session::Session;
 
 /// The tag of an image in a layout, unless another is given.
@@ -25,56 +24,81 @@ pub(crate) enum Devices {
     Refuse,
 }
 
-/// How images are written to directories.
+/// How layers are compressed that are in no archive yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compressed {
+    /// Not at all
+    #[default]
+    None,
+    /// What every tool reads
+    Gzip,
+    /// Smaller and faster
+    Zstd,
+}
+
+/// How images are written.
 #[derive(Clone, Copy, Debug, Default, Args)]
-#[command(next_help_heading = "Writing directories")]
+#[command(next_help_heading = "Writing images")]
 pub(crate) struct Writing {
-    /// What becomes of devices
+    /// How new layers are compressed; those that were in an image before keep their bytes
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    compression: Compressed,
+    /// What becomes of devices in dir:
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
-    pub(crate) devices: Devices,
+    devices: Devices,
+}
+
+impl Writing {
+    /// The options of the store that these stand for.
+    pub(crate) fn options<'a>(self) -> StoreOptions<'a> {
+        StoreOptions::new().compression(match self.compression {
+            Compressed::None => Compression::None,
+            Compressed::Gzip => Compression::Gzip,
+            Compressed::Zstd => Compression::Zstd,
+        })
+    }
 }
 
 /// Stores an image; the digest of its manifest, where there is one.
 pub(crate) fn save(
     image: &Image,
     name: &ImageName,
-    options: &StoreOptions,
     writing: Writing,
+    options: StoreOptions<'_>,
     session: &Session,
 ) -> Result<Option<Digest>> {
+    let progress = session.progress(&format!("store {name}"));
+    let options = options.progress(|at| progress.at_layer(at.layer, at.layers));
     match name {
         ImageName::Layout { dir, tag } => {
-            let layout = open_or_create(dir)?;
-            let _progress = session.progress(&format!("store {name}"));
             let tag = tag.as_deref().unwrap_or(DEFAULT_TAG);
-            Ok(Some(layout.store_with(image, tag, options)?.manifest.digest))
+            Ok(Some(options.store(&Layout::create(dir)?, image, tag)?.manifest.digest))
         }
         ImageName::OciArchive { .. } | ImageName::DockerArchive { .. } => {
             let layout = Layout::temporary()?;
-            let _progress = session.progress(&format!("store {name}"));
-            let stored = layout.store_with(image, DEFAULT_TAG, options)?;
-            export(&layout, DEFAULT_TAG, name)?;
-            Ok(Some(stored.manifest.digest))
+            options.store(&layout, image, DEFAULT_TAG)?;
+            export(&layout, DEFAULT_TAG, name)
         }
-        ImageName::Dirs(_) => write_dir(image, name, writing, session).map(|()| None),
+        ImageName::Dirs(_) => write_dir(image, name, writing).map(|()| None),
     }
 }
 
-/// An image of a layout as an archive.
-pub(crate) fn export(layout: &Layout, tag: &str, name: &ImageName) -> Result<()> {
+/// An image of a layout as an archive; the digest of its manifest, if it is in the archive.
+pub(crate) fn export(layout: &Layout, image: &str, name: &ImageName) -> Result<Option<Digest>> {
     match name {
-        ImageName::OciArchive { file, tag: new } => {
-            layout.export_oci_archive(tag, file, new.as_deref().unwrap_or(DEFAULT_TAG))?;
-            Ok(())
+        ImageName::OciArchive { file, tag } => {
+            layout.export_oci_archive(image, file, tag.as_deref().unwrap_or(DEFAULT_TAG))?;
+            let is_it = |line: &Reference| {
+                image.is_empty()
+                    || line.tag.as_deref() == Some(image)
+                    || line.descriptor.digest.to_string() == image
+            };
+            let found = layout.list()?.into_iter().find(is_it);
+            Ok(found.map(|line| line.descriptor.digest))
         }
-        ImageName::DockerArchive { file, tag: Some(new) } => {
-            layout.export_docker_archive(tag, file, new)?;
-            Ok(())
-        }
-        ImageName::DockerArchive { file, tag: None } => {
-            let advice = format!("such as docker-archive:{}:name:tag", shown(file));
-            Err(Failure::new(format_args!("{name}: it needs the name that docker will call it by"))
-                .hint(advice))
+        ImageName::DockerArchive { file, tag } => {
+            layout.export_docker_archive(image, file, tag.as_deref().unwrap_or_default())?;
+            Ok(None)
         }
         ImageName::Layout { .. } | ImageName::Dirs(_) => {
             Err(Failure::new(format_args!("{name}: not an archive")))
@@ -82,12 +106,7 @@ pub(crate) fn export(layout: &Layout, tag: &str, name: &ImageName) -> Result<()>
     }
 }
 
-/// A layout to store into, made if there is none.
-pub(crate) fn open_or_create(dir: &Path) -> Result<Layout> {
-    if dir.join("oci-layout").exists() { Ok(Layout::open(dir)?) } else { Ok(Layout::create(dir)?) }
-}
-
-fn write_dir(image: &Image, name: &ImageName, writing: Writing, _: &Session) -> Result<()> {
-    let _ = (image, writing);
+fn write_dir(image: &Image, name: &ImageName, writing: Writing) -> Result<()> {
+    let _ = (image, writing.devices);
     Err(Failure::new(format_args!("{name}: writing images to directories is not there yet")))
 }

@@ -34,6 +34,11 @@ impl Session {
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
+    /// It is at one of so many layers.
+    pub(crate) fn at_layer(&self, layer: usize, layers: usize) {
+        self.0.set_prefix(format!("(layer {} of {layers})", layer + 1));
+    }
+
     /// So many objects and bytes are done.
     pub(crate) fn at(&self, entries: u64, bytes: u64) {
         if !self.0.is_hidden() {

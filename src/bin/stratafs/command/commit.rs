@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::ValueParserFactory;
 use stratafs::host::ImportOptions;
-use stratafs::oci::{Config, StoreOptions};
+use stratafs::oci::Config;
 use stratafs::{EntryKind, Image, Layer, Timestamp, View};
 
 use crate::escape::Shown;
@@ -120,11 +120,13 @@ impl Commit {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome> {
         let image = self.reading.load(&self.src, session)?;
         let added = self.import(session)?;
-        let mut options = StoreOptions::default();
-        options.created = self.created(&added)?;
-        options.created_by = Some(self.created_by.clone().unwrap_or_else(|| self.story()));
+        let story = self.created_by.clone().unwrap_or_else(|| self.story());
+        let mut options = self.writing.options().created_by(story);
+        if let Some(time) = self.created(&added)? {
+            options = options.created(time);
+        }
         let image = self.with_config(self.with_layer(image, &added)?)?;
-        if let Some(digest) = save::save(&image, &self.dst, &options, self.writing, session)? {
+        if let Some(digest) = save::save(&image, &self.dst, self.writing, options, session)? {
             session.out.line(digest)?;
         }
         Ok(Outcome::Good)

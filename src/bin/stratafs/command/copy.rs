@@ -2,7 +2,7 @@
 
 use clap::Args;
 use stratafs::Digest;
-use stratafs::oci::{Layout, StoreOptions};
+use stratafs::oci::Layout;
 
 use crate::failure::{Outcome, Result};
 use crate::load::{self, Reading};
@@ -32,7 +32,7 @@ impl Copy {
         let digest = match (&self.src, &self.dst) {
             (ImageName::Dirs(_), _) | (_, ImageName::Dirs(_)) => self.through_image(session)?,
             _ if in_parts => self.through_image(session)?,
-            (src, dst) => Some(as_it_is(src, dst, session)?),
+            (src, dst) => as_it_is(src, dst, session)?,
         };
         if let Some(digest) = digest {
             session.out.line(digest)?;
@@ -42,23 +42,22 @@ impl Copy {
 
     fn through_image(&self, session: &Session) -> Result<Option<Digest>> {
         let image = self.reading.load(&self.src, session)?;
-        save::save(&image, &self.dst, &StoreOptions::default(), self.writing, session)
+        save::save(&image, &self.dst, self.writing, self.writing.options(), session)
     }
 }
 
 /// The very bytes.
-fn as_it_is(src: &ImageName, dst: &ImageName, session: &Session) -> Result<Digest> {
+fn as_it_is(src: &ImageName, dst: &ImageName, session: &Session) -> Result<Option<Digest>> {
     let ImageName::Layout { dir, tag } = dst else {
-        let (layout, name) = load::open(src, session)?;
+        let (layout, image) = load::open(src, session)?;
         let _progress = session.progress(&format!("write {dst}"));
-        let digest = layout.resolve(&name)?.digest;
-        save::export(&layout, &name, dst)?;
-        return Ok(digest);
+        return save::export(&layout, &image, dst).map_err(|failure| load::advise(failure, src));
     };
-    let to = save::open_or_create(dir)?;
     let tag = tag.as_deref().unwrap_or(DEFAULT_TAG);
     let _progress = session.progress(&format!("copy {src}"));
-    into_layout(src, &to, tag, session)
+    into_layout(src, &Layout::create(dir)?, tag, session)
+        .map(Some)
+        .map_err(|failure| load::advise(failure, src))
 }
 
 fn into_layout(src: &ImageName, to: &Layout, tag: &str, session: &Session) -> Result<Digest> {

@@ -27,8 +27,8 @@ impl Gc {
             return Ok(Outcome::Good);
         }
         let removed = layout.gc()?;
-        let (blobs, bytes) = (HumanCount(removed.blobs), HumanBytes(removed.bytes));
-        session.out.line(format_args!("removed {blobs} blobs, {bytes}"))?;
+        let (files, bytes) = (HumanCount(removed.files), HumanBytes(removed.bytes));
+        session.out.line(format_args!("removed {files} files, {bytes}"))?;
         Ok(Outcome::Good)
     }
 }

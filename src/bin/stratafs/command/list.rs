@@ -25,11 +25,7 @@ impl List {
                 continue;
             }
             let tag = line.tag.as_deref().unwrap_or("-");
-            let platform = line.descriptor.platform.map(|platform| {
-                let variant = platform.variant.map(|variant| format!("/{variant}"));
-                let variant = variant.unwrap_or_default();
-                format!(" {}/{}{variant}", platform.os, platform.architecture)
-            });
+            let platform = line.descriptor.platform.map(|platform| format!(" {platform}"));
             let platform = platform.unwrap_or_default();
             session.out.line(format_args!("{tag:<20} {}{platform}", line.descriptor.digest))?;
         }

@@ -1,7 +1,6 @@
 //! `squash`: many layers in one.
 
 use clap::Args;
-use stratafs::oci::StoreOptions;
 
 use crate::failure::{Outcome, Result};
 use crate::load::Reading;
@@ -25,8 +24,8 @@ pub(crate) struct Squash {
 impl Squash {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome> {
         let image = self.reading.load(&self.src, session)?.squash()?;
-        let options = StoreOptions::default();
-        if let Some(digest) = save::save(&image, &self.dst, &options, self.writing, session)? {
+        let options = self.writing.options().created_by("stratafs squash");
+        if let Some(digest) = save::save(&image, &self.dst, self.writing, options, session)? {
             session.out.line(digest)?;
         }
         Ok(Outcome::Good)

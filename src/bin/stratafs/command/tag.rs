@@ -19,17 +19,8 @@ pub(crate) struct Tag {
 
 impl Tag {
     pub(crate) fn run(self, _: &mut Session) -> Result<Outcome> {
-        let layout = open_layout(&self.image.dir)?;
-        let wanted = self.image.tag.as_deref();
-        let all = layout.list()?;
-        // What the index says, not the image of one platform that it leads to.
-        let named = all.iter().find(|line| wanted.is_some() && line.tag.as_deref() == wanted);
-        let only = (wanted.is_none() && all.len() == 1).then(|| &all[0]);
-        let digest = match named.or(only) {
-            Some(line) => line.descriptor.digest,
-            None => layout.resolve(wanted.unwrap_or_default())?.digest,
-        };
-        layout.tag(&digest, &self.tag)?;
+        let image = self.image.tag.as_deref().unwrap_or_default();
+        open_layout(&self.image.dir)?.tag(image, &self.tag)?;
         Ok(Outcome::Good)
     }
 }

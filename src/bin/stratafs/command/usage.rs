@@ -25,16 +25,15 @@ impl Usage {
             session.out.json(&usage)?;
             return Ok(Outcome::Good);
         }
-        let saved = usage.unshared_bytes.saturating_sub(usage.bytes - usage.unreferenced_bytes);
         let bytes = |bytes| HumanBytes(bytes).to_string();
         for (what, amount) in [
             ("images", usage.images.to_string()),
             ("blobs", usage.blobs.to_string()),
-            ("on disk", bytes(usage.bytes)),
+            ("bytes", bytes(usage.bytes)),
             ("without sharing", bytes(usage.unshared_bytes)),
-            ("saved by sharing", bytes(saved)),
+            ("saved by sharing", bytes(usage.saved_bytes())),
+            ("unpacked", bytes(usage.unpacked_bytes)),
             ("unreferenced", bytes(usage.unreferenced_bytes)),
-            ("cache", bytes(usage.cache_bytes)),
         ] {
             session.out.line(format_args!("{what:<17} {amount:>12}"))?;
         }

@@ -26,10 +26,10 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome> {
-        let image = self.reading.load(&self.image, session)?;
+        let (image, layout) = self.reading.load_with_layout(&self.image, session)?;
         let facts = {
             let _progress = session.progress("inspect");
-            Facts::of(&image)?
+            Facts::of(&image, layout.as_ref())?
         };
         if self.json {
             session.out.json_document(&facts)?;
@@ -81,8 +81,9 @@ fn write_layer(index: usize, layer: &LayerFacts, out: &mut Output) -> Result<()>
     if let Some(digest) = &layer.digest {
         out.line(format_args!("  blob       {digest}"))?;
     }
-    if let Some(size) = layer.size {
-        out.line(format_args!("  compressed {}", HumanBytes(size)))?;
+    let sizes = [("blob size", layer.size), ("archive", layer.archive_size)];
+    for (what, size) in sizes.into_iter().filter_map(|(what, size)| Some((what, size?))) {
+        out.line(format_args!("  {what:<10} {}", HumanBytes(size)))?;
     }
     out.line(format_args!("  files      {}", HumanBytes(share.bytes)))?;
     let [added, changed, removed] =

@@ -10,7 +10,7 @@ use crate::escape::Shown;
 use crate::failure::Result;
 use crate::object::Object;
 use crate::output::Output;
-use crate::time::Listed;
+use crate::time::listed;
 
 pub(super) fn write(object: &Object, whole_path: bool, out: &mut Output) -> Result<()> {
     let metadata = object.metadata()?;
@@ -25,7 +25,7 @@ pub(super) fn write(object: &Object, whole_path: bool, out: &mut Output) -> Resu
         metadata.uid(),
         metadata.gid(),
         size(&metadata),
-        Listed(metadata.modified()),
+        listed(metadata.modified()),
         target.unwrap_or_default(),
     );
     out.line(line)
