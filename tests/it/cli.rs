@@ -706,13 +706,11 @@ fn verify_lists_every_fault_and_ends_with_1() {
 fn gc_removes_what_no_image_needs() {
     let (place, _) = stored();
     place.file("low/large", vec![7; 100_000]).ok("copy dir:low oci:store:b");
-    assert_eq!(place.ok("gc --dry-run oci:store"), "would remove 0 B\n");
+    assert_eq!(place.ok("gc --dry-run oci:store"), "would remove 0 files, 0 B\n");
     place.ok("untag oci:store:b");
     let foreseen = place.ok("gc --dry-run oci:store");
-    let bytes = foreseen.trim_start_matches("would remove ").trim_end();
-    assert!(bytes.ends_with(" KiB"), "{foreseen}");
-    let done = place.ok("gc oci:store");
-    assert!(done.starts_with("removed ") && done.trim_end().ends_with(bytes), "{foreseen}{done}");
+    assert!(foreseen.trim_end().ends_with(" KiB"), "{foreseen}");
+    assert_eq!(place.ok("gc oci:store"), foreseen.replace("would remove", "removed"));
     assert_eq!(place.ok("gc oci:store"), "removed 0 files, 0 B\n");
     assert_eq!(place.ok("verify oci:store"), "");
 }
@@ -727,4 +725,44 @@ fn usage_tells_what_sharing_saves() {
     let json: serde_json::Value =
         serde_json::from_str(&place.ok("usage --json oci:store")).unwrap();
     assert!(json["unshared_bytes"].as_u64() > json["bytes"].as_u64(), "{json}");
+}
+
+/// Every `console` block of `docs/cli.md`, one after the other in one directory: what it shows is what there is.
+#[test]
+fn what_the_documentation_shows_is_what_the_program_prints() {
+    if !rustix::process::geteuid().is_root() || cfg!(not(target_arch = "x86_64")) {
+        println!("skipped: the listings are those of root, the platform is linux/amd64");
+        return;
+    }
+    let place = Place::new();
+    let text = include_str!("../../docs/cli.md");
+    let blocks = text.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut printed = String::new();
+    for line in blocks.clone().flat_map(str::lines) {
+        let Some(command) = line.strip_prefix("$ ") else { continue };
+        printed.push_str(&format!("{line}\n{}", shell(&place.path(""), command)));
+    }
+    let shown: String = blocks.collect();
+    let differs = shown.lines().zip(printed.lines()).find(|(shown, printed)| shown != printed);
+    assert_eq!(differs, None, "shown, printed");
+    assert_eq!(shown.lines().count(), printed.lines().count());
+    assert!(shown.lines().count() > 50);
+}
+
+/// What a line of shell prints on both outputs.
+fn shell(dir: &Path, command: &str) -> String {
+    let here = Path::new(env!("CARGO_BIN_EXE_stratafs")).parent().unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let path =
+        std::env::join_paths([here.to_owned()].into_iter().chain(std::env::split_paths(&path)));
+    let mut shell = Command::new("sh");
+    shell
+        .current_dir(dir)
+        .env("PATH", path.unwrap())
+        .args(["-c", &format!("umask 022; {command}")]);
+    for variable in ["NO_COLOR", "CLICOLOR_FORCE", "SOURCE_DATE_EPOCH"] {
+        shell.env_remove(variable);
+    }
+    let output = shell.output().unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }

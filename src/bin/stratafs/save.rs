@@ -3,11 +3,12 @@
 use clap::{Args, ValueEnum};
 use stratafs::oci::{Layout, Reference, StoreOptions};
 use stratafs::tar::Compression;
-use stratafs::{Digest, Image};
+use stratafs::{Digest, EntryKind, Image, Layer, Timestamp};
 
 use crate::failure::{Failure, Result};
 use crate::name::ImageName;
 use crate::session::Session;
+use crate::time;
 
 /// The tag of an image in a layout, unless another is given.
 pub(crate) const DEFAULT_TAG: &str = "latest";
@@ -49,14 +50,47 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    /// The options of the store that these stand for.
-    pub(crate) fn options<'a>(self) -> StoreOptions<'a> {
-        StoreOptions::new().compression(match self.compression {
-            Compressed::None => Compression::None,
-            Compressed::Gzip => Compression::Gzip,
-            Compressed::Zstd => Compression::Zstd,
-        })
+    /// The options of the store that these stand for, and what the history says.
+    pub(crate) fn options<'a>(
+        self,
+        created: Option<Timestamp>,
+        created_by: impl Into<String>,
+    ) -> StoreOptions<'a> {
+        let options =
+            StoreOptions::new().created_by(created_by).compression(match self.compression {
+                Compressed::None => Compression::None,
+                Compressed::Gzip => Compression::Gzip,
+                Compressed::Zstd => Compression::Zstd,
+            });
+        match created {
+            Some(time) => options.created(time),
+            None => options,
+        }
     }
+}
+
+/// When what was put together here counts as made: the given time, else `SOURCE_DATE_EPOCH`, else the newest time of
+/// modification in the layers. So the same again is the same image.
+pub(crate) fn created(given: Option<Timestamp>, layers: &[Layer]) -> Result<Option<Timestamp>> {
+    if given.is_some() {
+        return Ok(given);
+    }
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => {
+            let wrong = |reason| Failure::new(format_args!("SOURCE_DATE_EPOCH: {reason}"));
+            Ok(Some(time::parse(&text).map_err(wrong)?))
+        }
+        Err(_) => Ok(layers.iter().filter_map(newest).max()),
+    }
+}
+
+/// The newest time of modification in a layer.
+fn newest(layer: &Layer) -> Option<Timestamp> {
+    let times = layer.entries().filter_map(|entry| match entry.kind {
+        EntryKind::Object { metadata, .. } => Some(metadata.modified()),
+        _ => None,
+    });
+    times.max()
 }
 
 /// Stores an image; the digest of its manifest, where there is one.

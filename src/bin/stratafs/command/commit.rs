@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::ValueParserFactory;
 use stratafs::host::ImportOptions;
 use stratafs::oci::Config;
-use stratafs::{EntryKind, Image, Layer, Timestamp, View};
+use stratafs::{Image, Layer, Timestamp, View};
 
 use crate::escape::Shown;
 use crate::failure::{Failure, Outcome, Result};
@@ -121,10 +121,7 @@ impl Commit {
         let image = self.reading.load(&self.src, session)?;
         let added = self.import(session)?;
         let story = self.created_by.clone().unwrap_or_else(|| self.story());
-        let mut options = self.writing.options().created_by(story);
-        if let Some(time) = self.created(&added)? {
-            options = options.created(time);
-        }
+        let options = self.writing.options(save::created(self.created, &added)?, story);
         let image = self.with_config(self.with_layer(image, &added)?)?;
         if let Some(digest) = save::save(&image, &self.dst, self.writing, options, session)? {
             session.out.line(digest)?;
@@ -179,21 +176,6 @@ impl Commit {
         Ok(if config == before { image } else { image.with_config(&config)? })
     }
 
-    /// See the option of this name.
-    fn created(&self, added: &[Layer]) -> Result<Option<Timestamp>> {
-        if self.created.is_some() {
-            return Ok(self.created);
-        }
-        match std::env::var("SOURCE_DATE_EPOCH") {
-            Ok(text) => {
-                let time = time::parse(&text)
-                    .map_err(|reason| Failure::new(format_args!("SOURCE_DATE_EPOCH: {reason}")))?;
-                Ok(Some(time))
-            }
-            Err(_) => Ok(added.iter().filter_map(newest).max()),
-        }
-    }
-
     /// For the history, without anything of this machine.
     fn story(&self) -> String {
         let removed = self.remove.iter().map(|path| ("--remove", path));
@@ -210,15 +192,6 @@ fn without(view: &View, path: &Path) -> Result<View> {
     view.symlink_metadata(path)
         .map_err(|error| Failure::from(error).hint("only what the image shows can be removed"))?;
     Ok(view.apply(&Layer::builder().whiteout(path).build()?)?)
-}
-
-/// The newest time of modification in a layer.
-fn newest(layer: &Layer) -> Option<Timestamp> {
-    let times = layer.entries().filter_map(|entry| match entry.kind {
-        EntryKind::Object { metadata, .. } => Some(metadata.modified()),
-        _ => None,
-    });
-    times.max()
 }
 
 fn set_variable(config: &mut Config, name: &str, value: &str) {

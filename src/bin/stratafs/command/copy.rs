@@ -42,7 +42,13 @@ impl Copy {
 
     fn through_image(&self, session: &Session) -> Result<Option<Digest>> {
         let image = self.reading.load(&self.src, session)?;
-        save::save(&image, &self.dst, self.writing, self.writing.options(), session)
+        let created = match self.src {
+            ImageName::Dirs(_) => save::created(None, image.layers())?,
+            // It knows itself.
+            _ => None,
+        };
+        let options = self.writing.options(created, "stratafs copy");
+        save::save(&image, &self.dst, self.writing, options, session)
     }
 }
 

@@ -21,14 +21,13 @@ pub(crate) struct Gc {
 impl Gc {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome> {
         let layout = open_layout(&self.layout.dir)?;
-        if self.dry_run {
-            let bytes = HumanBytes(layout.usage()?.unreferenced_bytes);
-            session.out.line(format_args!("would remove {bytes}"))?;
-            return Ok(Outcome::Good);
-        }
-        let removed = layout.gc()?;
-        let (files, bytes) = (HumanCount(removed.files), HumanBytes(removed.bytes));
-        session.out.line(format_args!("removed {files} files, {bytes}"))?;
+        let (did, garbage) = if self.dry_run {
+            ("would remove", layout.garbage()?)
+        } else {
+            ("removed", layout.gc()?)
+        };
+        let (files, bytes) = (HumanCount(garbage.files), HumanBytes(garbage.bytes));
+        session.out.line(format_args!("{did} {files} files, {bytes}"))?;
         Ok(Outcome::Good)
     }
 }
