@@ -49,6 +49,7 @@
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` on every plain value |
 //! | `host` | [`host::import`]: a real directory becomes a layer (Unix) |
+//! | `cli` | the program `stratafs`, see [`_docs::cli`] (Unix) |
 //!
 //! The longer texts are in [`_docs`].
 #![cfg_attr(not(all(feature = "host", unix)), doc = "", doc = "[`host::import`]: crate#features")]
