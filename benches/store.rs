@@ -67,7 +67,7 @@ fn taking_apart(table: &mut Table) {
             1 << 18,
             File::open(&blob).expect("the blob"),
         ));
-        time(1, || drop(io::copy(&mut blob, &mut io::sink()).expect("gzip")))
+        time(1, || _ = io::copy(&mut blob, &mut io::sink()).expect("gzip"))
     };
     let mut load = || {
         let _ = std::fs::remove_dir_all(dir.path().join("stratafs"));

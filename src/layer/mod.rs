@@ -184,7 +184,7 @@ impl Layer {
                 What::Opaque => EntryKind::OpaqueWhiteout,
                 What::Link(target) => EntryKind::HardLink(absolute(target)),
                 What::Object { inode, opaque } => EntryKind::Object {
-                    metadata: Metadata { nlink: inode.nlink.max(1), ..inode.metadata(Ino(0)) },
+                    metadata: Metadata { nlink: 1, ..inode.metadata(Ino(0)) },
                     opaque: *opaque,
                 },
             },

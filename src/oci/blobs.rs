@@ -27,12 +27,12 @@ const OWN: &str = "stratafs";
 pub(super) struct Blobs {
     dir: PathBuf,
     /// Goes with the last one who reads from it.
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
 }
 
 impl Blobs {
     pub(super) fn new(dir: PathBuf, temporary: Option<TempDir>) -> Self {
-        Self { dir, _temporary: temporary }
+        Self { dir, temporary }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -163,14 +163,16 @@ impl Blobs {
 
     /// Gives a temporary file its name, which then leads to all of its bytes or to what it led to before.
     pub(super) fn rename(&self, temporary: NamedTempFile, to: &Path, sync: Sync) -> Result<()> {
+        // What goes away with the process need not outlast a loss of power.
+        let lasts = sync == Sync::Yes && self.temporary.is_none();
         let rename = || -> io::Result<()> {
-            if sync == Sync::Yes {
+            if lasts {
                 temporary.as_file().sync_all()?;
             }
             allow_reading(temporary.as_file())?;
             temporary.persist(to).map_err(|error| error.error)?;
             match to.parent() {
-                Some(dir) if sync == Sync::Yes => sync_dir(dir),
+                Some(dir) if lasts => sync_dir(dir),
                 _ => Ok(()),
             }
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -166,7 +166,7 @@ impl Unpacked<'_> {
         if self.tables.contains_key(&diff_id) {
             return Ok(true);
         }
-        let Some(table) = read_table(&self.layer_table(diff_id))? else { return Ok(false) };
+        let Some(table) = read_table(&self.layer_table(diff_id)) else { return Ok(false) };
         let [(of, len)] = *table.blobs() else { return Ok(false) };
         if of != diff_id || self.blobs().len(diff_id)? != Some(len) {
             return Ok(false);
@@ -251,7 +251,7 @@ impl Unpacked<'_> {
     }
 
     /// Tables are for the next time: that they cannot be kept keeps nobody from using this one.
-    fn keep(&self, path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    fn keep(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(|error| at(OP, dir, error))?;
         }
@@ -293,7 +293,7 @@ impl Unpacked<'_> {
     /// What the layers are together, if that was written down. By the chain of all layers, never by the digest of one: the
     /// same layer over another is another filesystem (attack 21).
     fn merged(&self, chain: Digest) -> Option<Tree> {
-        let table = read_table(&self.image_table(chain)).ok()??;
+        let table = read_table(&self.image_table(chain))?;
         let source = |(diff_id, len): &(Digest, u64)| {
             let contents = self.contents.get(diff_id)?;
             (contents.len == *len).then(|| Arc::clone(&contents.source))
@@ -356,13 +356,9 @@ fn too_much_inline() -> Fault {
     Fault::rule(ErrorKind::Unsupported, "it has more than 64 MiB in sparse files")
 }
 
-/// A table, if there is one that is whole.
-fn read_table(path: &std::path::Path) -> Result<Option<Table>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Table::open(bytes.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at("read table of contents", path, error)),
-    }
+/// A table, if there is one that is whole. What keeps it from being read keeps nobody from making it again.
+fn read_table(path: &Path) -> Option<Table> {
+    Table::open(std::fs::read(path).ok()?.into())
 }
 
 /// The name of a stack of layers (image-spec, config.md, "Layer ChainID").

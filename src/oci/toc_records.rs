@@ -246,8 +246,7 @@ impl<'a> Reader<'a> {
             kind => {
                 let inode = self.inode(flags)?;
                 let node = self.node(kind, sources)?;
-                let nlink = if kind == DIR { 2 } else { 0 };
-                What::Object { inode: Inode { node, nlink, ..inode }, opaque: flags & OPAQUE != 0 }
+                What::Object { inode: Inode { node, ..inode }, opaque: flags & OPAQUE != 0 }
             }
         };
         Some(Record { what, is_linked: flags & IS_LINKED != 0 })

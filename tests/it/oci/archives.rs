@@ -76,7 +76,11 @@ fn l20_members_of_an_oci_archive_come_in_any_order() {
     let mut at = 0;
     while whole[at] != 0 {
         let size = std::str::from_utf8(&whole[at + 124..at + 135]).unwrap();
-        let len = 512 + usize::from_str_radix(size, 8).unwrap().next_multiple_of(512);
+        let len = 512
+            + usize::from_str_radix(size.trim_matches([' ', '\0']), 8)
+                // A directory has no length.
+                .unwrap_or(0)
+                .next_multiple_of(512);
         members.push(&whole[at..at + len]);
         at += len;
     }

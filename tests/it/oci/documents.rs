@@ -382,9 +382,8 @@ fn attack_16_a_layer_that_is_wrong_in_any_way_leaves_nothing() {
     for (case, bytes) in cases {
         let hand = Hand::new();
         let layer = hand.blob("application/vnd.oci.image.layer.v1.tar+gzip", &bytes);
-        hand.index(
-            &[hand.manifest(&hand.config(std::slice::from_ref(&diff_id)), &[layer.clone()])],
-        );
+        hand.index(&[hand
+            .manifest(&hand.config(std::slice::from_ref(&diff_id)), std::slice::from_ref(&layer))]);
         let error = refused(&hand);
         assert!(error.to_string().contains(&digest(&layer)), "{case}: {error}");
     }

@@ -21,9 +21,9 @@ fn a_commit_is_stored_with_layers_diff_ids_history_and_the_clocks_time() {
     let clock = Arc::new(ManualClock::new(Timestamp::new(1_700_000_000, 0)));
     let container = base().build_container().clock(clock.clone()).build().unwrap();
     container.write("/srv", "1").unwrap();
-    clock.set(Timestamp::new(1_700_000_100, 5));
+    clock.advance(100_000_000_005);
     container.write("/srv", "2").unwrap();
-    clock.set(Timestamp::new(1_800_000_000, 0));
+    clock.advance(1_000_000_000_000_000);
     let committed = container.commit().unwrap();
     let store = Layout::temporary().unwrap();
     StoreOptions::new().created_by("play").author("ann").store(&store, &committed, "x").unwrap();
