@@ -49,6 +49,7 @@
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` on every plain value |
 //! | `host` | [`host::import`] and [`host::export`]: a real directory becomes a layer, a view a real directory (Unix) |
+//! | `cli` | the program `stratafs`, see [`_docs::cli`] (Unix) |
 //!
 //! The longer texts are in [`_docs`].
 #![cfg_attr(
@@ -92,7 +93,7 @@ pub use self::content::Source;
 pub use self::credentials::Credentials;
 pub use self::digest::Digest;
 pub use self::error::{Error, ErrorKind, Result};
-pub use self::image::Image;
+pub use self::image::{Image, LayerShare, Providers};
 pub use self::layer::{Change, ChangeKind, Diff, EntryKind, Layer, LayerBuilder, LayerEntry};
 pub use self::view::{DirEntry, ReadDir, View, Walk};
 pub use self::volume::Volume;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -64,6 +64,7 @@ pub fn import(path: impl AsRef<Path>) -> Result<Layer> {
 #[must_use]
 pub struct ImportOptions<'a> {
     rules: Rules,
+    below: PathBuf,
     progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
@@ -109,7 +110,7 @@ impl Default for ImportOptions<'_> {
             xattrs: true,
             collect_unreadable: false,
         };
-        Self { rules, progress: Box::new(|_| {}) }
+        Self { rules, below: PathBuf::new(), progress: Box::new(|_| {}) }
     }
 }
 
@@ -161,6 +162,26 @@ impl<'a> ImportOptions<'a> {
         self
     }
 
+    /// Where in the layer the directory comes to stand, from the root. By default it is the layer's root itself. Directories
+    /// above are implied: an image shows the ones that it has, or makes them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use stratafs::{Image, host::ImportOptions};
+    ///
+    /// let dir = tempfile::tempdir().expect("a place to try this");
+    /// std::fs::write(dir.path().join("run.sh"), "#!/bin/sh\n").expect("a file to import");
+    ///
+    /// let layer = ImportOptions::new().below("/opt/game").import(dir.path())?.layer;
+    /// assert!(Image::from_layers([layer])?.view().exists("/opt/game/run.sh")?);
+    /// # Ok::<(), stratafs::Error>(())
+    /// ```
+    pub fn below(mut self, path: impl AsRef<Path>) -> Self {
+        self.below = path.as_ref().into();
+        self
+    }
+
     /// Calls `report` after each entry, on the thread that imports.
     pub fn progress(mut self, report: impl FnMut(Progress) + 'a) -> Self {
         self.progress = Box::new(report);
@@ -174,12 +195,15 @@ impl<'a> ImportOptions<'a> {
     /// As [`import`](fn@import); those of single entries are collected, if that was asked for.
     ///
     /// - `Unsupported`: see [`overlay_upper`](Self::overlay_upper).
+    /// - `InvalidInput`, `NameTooLong`: [`below`](Self::below) leaves the root, or no directory can be called so.
     /// - `Io`: a directory was moved while it was imported. Always ends the import: the way back is lost.
     pub fn import(self, path: impl AsRef<Path>) -> Result<Imported> {
         self.import_path(path::bytes(path.as_ref()))
     }
 
     fn import_path(mut self, root: &[u8]) -> Result<Imported> {
+        let below = path::normalise(path::bytes(&self.below))
+            .map_err(|kind| Error::new(IMPORT, path::bytes(&self.below), kind))?;
         let dir = open_root(root)?;
         let (rules, shared) = (self.rules, Shared::default());
         let progress = &mut *self.progress;
@@ -191,8 +215,26 @@ impl<'a> ImportOptions<'a> {
         if !rules.collect_unreadable && !unreadable.is_empty() {
             return Err(unreadable.swap_remove(0));
         }
-        Ok(Imported { layer: Layer::from_entries(entries)?, unreadable })
+        let layer = Layer::from_entries(moved(entries, &below))?;
+        Ok(Imported { layer, unreadable })
     }
+}
+
+/// The same entries in a directory further down.
+fn moved(mut entries: Vec<Entry>, below: &[u8]) -> Vec<Entry> {
+    if below.is_empty() {
+        return entries;
+    }
+    let move_path = |path: &mut Box<[u8]>| {
+        *path = if path.is_empty() { below.into() } else { path::join(below, path).into() };
+    };
+    for Entry { path, what } in &mut entries {
+        move_path(path);
+        if let What::Link(target) = what {
+            move_path(target);
+        }
+    }
+    entries
 }
 
 fn open_root(path: &[u8]) -> Result<OwnedFd> {

@@ -98,23 +98,24 @@ impl<'a> Changes<'a> {
         let entries = self.entries;
         self.open_above(b"", entries.first().is_none_or(|first| !first.path.is_empty()), visit)?;
         let mut nothing: Option<&[u8]> = None;
-        for (index, Entry { path, what }) in entries.iter().enumerate() {
+        for Entry { path, what } in entries {
             // Below what is removed, and below a file, there can be whiteouts only, which act on nothing.
             if nothing.is_some_and(|gone| path::is_within(path, gone)) {
                 continue;
             }
             self.open_above(path, false, visit)?;
             let item = match what {
-                What::Whiteout if self.is_made_again(index) => {
-                    self.enter(path, &Inode::implied_dir(), true, visit)?;
-                    continue;
-                }
                 // It acts on nothing, and the kernel would list it.
                 What::Whiteout if self.is_hidden() => continue,
                 What::Whiteout => Item::Whiteout,
                 What::Link(first) => self.link(path, first)?,
-                What::Object { opaque: true, .. } if path.is_empty() => {
+                what if what.is_opaque() && path.is_empty() => {
                     return Err(self.refuse(path, "the root of an overlayfs is never opaque"));
+                }
+                What::Opaque => {
+                    let inode = self.lower(path)?;
+                    self.enter(path, &inode, true, visit)?;
+                    continue;
                 }
                 What::Object { inode, opaque } => {
                     let linked = self.linked.contains(&**path);
@@ -124,18 +125,10 @@ impl<'a> Changes<'a> {
             visit(path, item)?;
             nothing = (!what.is_dir()).then_some(path);
             if what.is_dir() {
-                let opaque = matches!(what, What::Object { opaque: true, .. });
-                self.open.push((path, opaque || self.is_hidden()));
+                self.open.push((path, what.is_opaque() || self.is_hidden()));
             }
         }
         Ok(())
-    }
-
-    /// Whether the layer has something at or below what this whiteout removes.
-    fn is_made_again(&self, whiteout: usize) -> bool {
-        let (gone, after) = (&self.entries[whiteout].path, &self.entries[whiteout + 1..]);
-        let mut within = after.iter().take_while(|entry| path::is_within(&entry.path, gone));
-        within.any(|entry| !matches!(entry.what, What::Whiteout))
     }
 
     /// Brings the directories above a path that the layer does not mention; with `root`, the root itself.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::apply::apply;
+pub(crate) use self::apply::{Link, Watch, apply, apply_watched};
 pub use self::builder::LayerBuilder;
 pub(crate) use self::diff::diff;
 pub use self::diff::{Change, ChangeKind, Diff};

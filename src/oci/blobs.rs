@@ -87,16 +87,6 @@ impl Blobs {
         }
     }
 
-    pub(super) fn remove(&self, digest: Digest) -> Result<()> {
-        let path = self.path(digest);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(at("remove blob", &path, error))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Opens a blob of this length. Its bytes are not looked at: whoever takes them in checks the digest.
     ///
     /// # Errors

@@ -105,6 +105,29 @@ impl Layout {
         self.blobs.dir()
     }
 
+    /// How many bytes a blob has: a document, a layer as it was published, or, by its `diff_id`, a layer uncompressed.
+    /// `None` if it is not here; its bytes are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// - `Io`: the host failed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use stratafs::{Image, Layer, oci::Layout};
+    ///
+    /// let store = Layout::temporary()?;
+    /// let image = Image::from_layers([Layer::from([("motd", "hi")])])?;
+    /// let stored = store.store(&image, "game:1")?;
+    /// assert_eq!(store.blob_len(&stored.manifest.digest)?, Some(stored.manifest.size));
+    /// assert_eq!(store.blob_len(&image.layers()[0].diff_id()?)?, Some(2048)); // an archive of one small file
+    /// # Ok::<(), stratafs::Error>(())
+    /// ```
+    pub fn blob_len(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.blobs.len(*digest)
+    }
+
     fn at(dir: PathBuf) -> Self {
         Self { blobs: Arc::new(Blobs::new(dir, None)) }
     }

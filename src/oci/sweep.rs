@@ -60,33 +60,67 @@ impl Layout {
     ///   away then.
     pub fn gc(&self) -> Result<Collected> {
         let _alone = Lock::exclusive(&self.blobs.own("lock"))?;
-        let marks = self.mark()?;
         let mut collected = Collected::default();
+        self.garbage_of(&self.mark()?, |path, bytes| {
+            collected.files += 1;
+            collected.bytes += bytes;
+            match fs::remove_file(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            }
+        })?;
+        self.blobs.clear_temporary()?;
+        Ok(collected)
+    }
+
+    /// What [`gc`](Self::gc) would take away now. Nothing is.
+    ///
+    /// # Errors
+    ///
+    /// As [`gc`](Self::gc).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use stratafs::{Image, oci::Layout};
+    ///
+    /// let store = Layout::temporary()?;
+    /// store.store(&Image::scratch(), "empty")?;
+    /// store.untag("empty")?;
+    /// let garbage = store.garbage()?;
+    /// assert_eq!(garbage.files, 2); // the manifest and the configuration
+    /// assert_eq!(store.gc()?, garbage);
+    /// # Ok::<(), stratafs::Error>(())
+    /// ```
+    pub fn garbage(&self) -> Result<Collected> {
+        let mut collected = Collected::default();
+        self.garbage_of(&self.mark()?, |_, bytes| {
+            collected.files += 1;
+            collected.bytes += bytes;
+            Ok(())
+        })?;
+        Ok(collected)
+    }
+
+    /// Calls `each` for every file that nobody needs: path, length.
+    fn garbage_of(
+        &self,
+        marks: &Marks,
+        mut each: impl FnMut(&Path, u64) -> io::Result<()>,
+    ) -> Result<()> {
         for (digest, bytes) in self.blobs.list()? {
             if !marks.all.contains(&digest) {
-                self.blobs.remove(digest)?;
-                collected.files += 1;
-                collected.bytes += bytes;
+                each(&self.blobs.path(digest), bytes)
+                    .map_err(|error| refuse("gc", digest, error))?;
             }
         }
         for (tables, kept) in [("layers", &marks.unpacked), ("images", &marks.chains)] {
             let kept: HashSet<String> = kept.iter().map(|digest| hex(*digest)).collect();
             for_files(&self.blobs.own(tables), |path, name, bytes| {
-                if !kept.contains(name) {
-                    fs::remove_file(path)?;
-                    collected.files += 1;
-                    collected.bytes += bytes;
-                }
-                Ok(())
+                if kept.contains(name) { Ok(()) } else { each(path, bytes) }
             })?;
         }
-        for_files(&self.blobs.own("tmp"), |_, _, bytes| {
-            collected.files += 1;
-            collected.bytes += bytes;
-            Ok(())
-        })?;
-        self.blobs.clear_temporary()?;
-        Ok(collected)
+        for_files(&self.blobs.own("tmp"), |path, _, bytes| each(path, bytes))
     }
 
     /// What the store holds, and what sharing saves. O(entries of the index + blobs).
@@ -99,27 +133,26 @@ impl Layout {
         let mut usage = StoreUsage { images: marks.images.len() as u64, ..StoreUsage::default() };
         let sizes: HashMap<Digest, u64> = self.blobs.list()?.into_iter().collect();
         let size = |digest: &Digest| sizes.get(digest).copied().unwrap_or(0);
+        let mut all = 0;
         for (digest, bytes) in &sizes {
+            all += bytes;
             if marks.published.contains(digest) {
                 usage.blobs += 1;
                 usage.bytes += bytes;
-            } else if marks.all.contains(digest) {
-                usage.unpacked_bytes += bytes;
-            } else {
-                usage.unreferenced_bytes += bytes;
             }
         }
         usage.unshared_bytes = marks.images.iter().flatten().map(size).sum();
-        for tables in ["layers", "images"] {
-            for_files(&self.blobs.own(tables), |_, _, bytes| {
-                usage.unpacked_bytes += bytes;
+        for kept in ["layers", "images", "tmp"] {
+            for_files(&self.blobs.own(kept), |_, _, bytes| {
+                all += bytes;
                 Ok(())
             })?;
         }
-        for_files(&self.blobs.own("tmp"), |_, _, bytes| {
+        self.garbage_of(&marks, |_, bytes| {
             usage.unreferenced_bytes += bytes;
             Ok(())
         })?;
+        usage.unpacked_bytes = all.saturating_sub(usage.bytes + usage.unreferenced_bytes);
         Ok(usage)
     }
 

@@ -295,12 +295,38 @@ fn extended_attributes_are_imported_unless_unwanted() {
         let imported = view(layer.clone());
         assert_eq!(imported.xattr("/device", "trusted.device").unwrap(), "d");
         assert_eq!(imported.xattrs("/file").unwrap().len(), 2, "the link's are not the file's");
-        // Views follow links, so that of the link shows in the digest only.
+        assert_eq!(imported.symlink_xattr("/link", "trusted.link").unwrap(), "l");
         rustix::fs::lremovexattr(dir.path().join("link"), "trusted.link").unwrap();
         assert_ne!(host::import(dir.path()).unwrap().diff_id().unwrap(), layer.diff_id().unwrap());
     }
     let bare = ImportOptions::new().xattrs(false).import(dir.path()).unwrap().layer;
     assert!(view(bare).xattrs("/file").unwrap().is_empty());
+}
+
+#[test]
+fn a_directory_is_imported_below_a_path_with_its_links() {
+    let dir = tempdir();
+    fs::create_dir(dir.path().join("bin")).unwrap();
+    fs::write(dir.path().join("bin/tool"), "x").unwrap();
+    fs::hard_link(dir.path().join("bin/tool"), dir.path().join("link")).unwrap();
+    let import = |below: &str| ImportOptions::new().below(below).import(dir.path());
+    let below = view(import("opt/./tools/").unwrap().layer);
+    assert_eq!(below.metadata("/opt/tools/link").unwrap().nlink(), 2);
+    assert_eq!(
+        below.metadata("/opt/tools").unwrap().modified(),
+        view(host::import(dir.path()).unwrap()).metadata("/").unwrap().modified(),
+        "the directory itself came along"
+    );
+    assert_eq!(below.metadata("/opt").unwrap().modified(), stratafs::Timestamp::EPOCH);
+    assert_eq!(
+        import("/").unwrap().layer.diff_id().unwrap(),
+        host::import(dir.path()).unwrap().diff_id().unwrap()
+    );
+    let error = import("/a/../../b").unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::InvalidInput, PathBuf::from("/a/../../b"))
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@
 )]
 
 mod bad_input;
+mod cli;
 mod container;
 mod export;
 mod host;
@@ -22,6 +23,7 @@ mod layers;
 #[cfg(feature = "oci")]
 mod oci;
 mod posix;
+mod providers;
 mod random;
 mod regressions;
 mod structure;

@@ -1,9 +1,13 @@
 //! Read-only templates: a stack of layers, merged once.
 
+mod providers;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use self::providers::{LayerShare, Providers};
 
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Result};
