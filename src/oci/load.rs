@@ -1,6 +1,6 @@
 //! From a store to an image: by tables of contents where there are some, else by taking the layers apart once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -119,7 +119,7 @@ impl<'a> LoadOptions<'a> {
     }
 
     fn assemble(&mut self, layout: &Layout, wanted: &[(Descriptor, Digest)]) -> Result<Image> {
-        let mut shelf = Unpacked { layout, contents: HashMap::new(), tables: HashMap::new() };
+        let mut shelf = Unpacked { layout, contents: BTreeMap::new(), tables: BTreeMap::new() };
         for (index, (descriptor, diff_id)) in wanted.iter().enumerate() {
             if !shelf.open(*diff_id)? {
                 (self.progress)(LoadProgress {
@@ -152,8 +152,8 @@ impl<'a> LoadOptions<'a> {
 /// The layers of an image, uncompressed, with their tables of contents.
 struct Unpacked<'a> {
     layout: &'a Layout,
-    contents: HashMap<Digest, Contents>,
-    tables: HashMap<Digest, Table>,
+    contents: BTreeMap<Digest, Contents>,
+    tables: BTreeMap<Digest, Table>,
 }
 
 impl Unpacked<'_> {
