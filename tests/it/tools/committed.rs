@@ -71,7 +71,7 @@ fn what_is_committed_the_tools_unpack_as_it_is_listed() {
         let unpacked = list(umoci::unpacked(strata.scratch, &image, "unpacked"));
         assert_same(("umoci unpack", &unpacked), ("stratafs", &ours), quirks::UNPACKED_BY_UMOCI);
         let mounted = list(buildah::mounted(strata.scratch, &image, "mounted"));
-        let lost = quirks::MOUNTED_BY_BUILDAH_OF_STRATAFS;
+        let lost = quirks::MOUNTED_BY_BUILDAH;
         assert_same(("buildah mount", &mounted), ("stratafs", &ours), lost);
     });
 }
