@@ -22,10 +22,6 @@ pub(super) const MOUNTED_BY_BUILDAH: &[Quirk] =
 pub(super) const MOUNTED_BY_BUILDAH_OF_UMOCI: &[Quirk] =
     &[ROOT_TIME, ROOT_MODE, NO_TIMES_BEFORE_1970, IMPLIED_TIMES];
 
-/// buildah unpacks what stratafs packed.
-pub(super) const MOUNTED_BY_BUILDAH_OF_STRATAFS: &[Quirk] =
-    &[NO_EMPTY_XATTRS, ROOT_TIME, ROOT_MODE, NO_TIMES_BEFORE_1970, LINK_HEADERS];
-
 /// No layer says anything of the root.
 pub(super) const NO_ROOT: &[Quirk] = &[ROOT_TIME];
 
@@ -78,21 +74,6 @@ const NO_LINKS_TO_LOWER_LAYERS: Quirk = Quirk {
         }
         if object.path == "changing/renamed/zero" {
             object.ino = 0;
-        }
-    },
-};
-
-const LINK_HEADERS: Quirk = Quirk {
-    why: "a file has what the header of its last hard link says; stratafs writes 0644, owner 0 and time 0 there",
-    forget: |object| {
-        let names = ["a", "b/", "a%20fifo", "fifo", "a%20zero", "zero", "program/"];
-        let inside = object.path.strip_prefix("opt/added/links/").unwrap_or_default();
-        let is_it =
-            |name: &&str| inside == *name || name.ends_with('/') && inside.starts_with(*name);
-        if names.iter().any(is_it) {
-            (object.uid, object.gid, object.mtime_ns) = (0, 0, 0);
-            object.mode.clear();
-            object.xattrs.clear();
         }
     },
 };
