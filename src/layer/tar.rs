@@ -251,6 +251,19 @@ mod tests {
         assert_eq!(names, [&b"a/"[..], b"a/.wh.z", b"a/a", b"b/", b"b/.wh..wh..opq", b"", b""]);
     }
 
+    /// Tools take the header of a link for what the file is: one of 0600 must not become one of 0644.
+    #[test]
+    fn l53_the_header_of_a_hard_link_says_what_its_file_is() {
+        let attrs = crate::Attrs::new().mode(0o4710).uid(7).modified(Timestamp::new(9, 0));
+        let layer = Layer::builder().file("/a", "x").attrs(attrs).hard_link("/a", "/b");
+        let mut tar = Vec::new();
+        write(&layer.build().unwrap(), &mut tar).unwrap();
+        let (file, link) = (&tar[..512], &tar[1024..1536]);
+        assert_eq!((&link[..2], link[156]), (&b"b\0"[..], b'1'));
+        // Mode, uid, gid; not the size, because a link has none; time.
+        assert_eq!((&file[100..124], &file[136..148]), (&link[100..124], &link[136..148]));
+    }
+
     #[test]
     fn time_before_1970_is_written_as_a_negative_decimal() {
         assert_eq!(decimal(Timestamp::new(-1, 500_000_000)), "-0.5");
