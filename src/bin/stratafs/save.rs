@@ -33,7 +33,7 @@ pub(crate) enum Compressed {
     None,
     /// What every tool reads
     Gzip,
-    /// Smaller and faster
+    /// Faster to read; older tools do not know it
     Zstd,
 }
 
