@@ -48,11 +48,15 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` on every plain value |
-//! | `host` | [`host::import`]: a real directory becomes a layer (Unix) |
+//! | `host` | [`host::import`] and [`host::export`]: a real directory becomes a layer, a view a real directory (Unix) |
 //! | `cli` | the program `stratafs`, see [`_docs::cli`] (Unix) |
 //!
 //! The longer texts are in [`_docs`].
-#![cfg_attr(not(all(feature = "host", unix)), doc = "", doc = "[`host::import`]: crate#features")]
+#![cfg_attr(
+    not(all(feature = "host", unix)),
+    doc = "",
+    doc = "[`host::import`]: crate#features\n[`host::export`]: crate#features"
+)]
 
 pub mod _docs;
 mod attr;

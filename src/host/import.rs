@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::readers::{Outcome, Shared, read_while};
 use super::walker::{Found, State, Walker};
-use super::{OP, host_path};
+use super::{IMPORT, host_path};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::layer::{Entry, Layer, What};
 use crate::path;
@@ -79,14 +79,14 @@ pub(super) struct Rules {
     pub(super) collect_unreadable: bool,
 }
 
-/// How far an import has come.
+/// How far an import or export has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Progress {
-    /// Names found.
+    /// Names found, or made.
     pub entries: u64,
-    /// Bytes of files read, holes not counted.
+    /// Bytes of files read, or written, holes not counted.
     pub bytes: u64,
 }
 
@@ -203,7 +203,7 @@ impl<'a> ImportOptions<'a> {
 
     fn import_path(mut self, root: &[u8]) -> Result<Imported> {
         let below = path::normalise(path::bytes(&self.below))
-            .map_err(|kind| Error::new(OP, path::bytes(&self.below), kind))?;
+            .map_err(|kind| Error::new(IMPORT, path::bytes(&self.below), kind))?;
         let dir = open_root(root)?;
         let (rules, shared) = (self.rules, Shared::default());
         let progress = &mut *self.progress;
@@ -239,7 +239,7 @@ fn moved(mut entries: Vec<Entry>, below: &[u8]) -> Vec<Entry> {
 
 fn open_root(path: &[u8]) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::new(OP, path, errno))
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::new(IMPORT, path, errno))
 }
 
 /// Gives the files their bytes; those that have none, and their other names, go to what is unreadable.
@@ -253,7 +253,7 @@ fn settle(found: Found, mut outcomes: Vec<Outcome>, root: &[u8]) -> Found {
             (Ok(content), What::Object { inode, .. }) => inode.node = Node::File(content),
             (Ok(_), _) => unreachable!("because only objects are sent to be read"),
             (Err(fault), _) => {
-                unreadable.push(Error::new(OP, &host_path(root, path), fault));
+                unreadable.push(Error::new(IMPORT, &host_path(root, path), fault));
                 lost.insert(path.clone());
             }
         }
@@ -263,7 +263,7 @@ fn settle(found: Found, mut outcomes: Vec<Outcome>, root: &[u8]) -> Found {
             What::Link(first) if lost.contains(first) => {
                 let rule = "one more name of a file that could not be read";
                 let fault = Fault::rule(ErrorKind::Io, rule);
-                unreadable.push(Error::new(OP, &host_path(root, path), fault));
+                unreadable.push(Error::new(IMPORT, &host_path(root, path), fault));
                 false
             }
             _ => !lost.contains(path),

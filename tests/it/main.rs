@@ -17,6 +17,7 @@
 mod bad_input;
 mod cli;
 mod container;
+mod export;
 mod host;
 mod layers;
 #[cfg(feature = "oci")]
@@ -28,5 +29,6 @@ mod regressions;
 mod structure;
 mod threads;
 mod tmpfs;
+mod tools;
 mod union;
 mod volumes;
