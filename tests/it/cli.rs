@@ -766,3 +766,42 @@ fn shell(dir: &Path, command: &str) -> String {
     let output = shell.output().unwrap();
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
+
+#[test]
+fn an_image_is_written_to_a_directory_and_read_back() {
+    let (place, _) = stored();
+    assert_eq!(place.ok("copy oci:store:app:1 dir:out"), "");
+    assert_eq!(fs::read(place.path("out/etc/motd")).unwrap(), b"bye\n");
+    assert_eq!(place.ok("diff oci:store:app:1 dir:out"), "");
+    assert!(place.fails("copy oci:store:app:1 dir:out").contains("hint: --replace"));
+    place.file("out/more", "");
+    assert_eq!(place.ok("copy --replace oci:store:app:1 dir:out"), "");
+    assert!(place.path("out/more").exists(), "what only the directory has stays");
+    let error = place.fails("copy oci:store:app:1 dir:a,dir:b");
+    assert!(error.contains("an image is written to one directory"), "{error}");
+    assert_eq!(place.ok("squash dir:top,dir:low dir:flat"), "");
+    assert_eq!(place.ok("diff oci:store dir:flat"), "");
+}
+
+#[test]
+fn what_could_be_used_against_the_host_is_refused_unless_asked_for() {
+    let place = Place::new();
+    place.file("d/su", "#!").settle();
+    fs::set_permissions(place.path("d/su"), fs::Permissions::from_mode(0o4755)).unwrap();
+    let error = place.fails("copy dir:d dir:out");
+    assert!(
+        error.contains("su") && error.contains("hint: --devices=skip, --set-ids=strip"),
+        "{error}"
+    );
+    assert!(!place.path("out").exists());
+    let run = place.ends(0, "copy --set-ids strip dir:d dir:out");
+    assert!(
+        run.err.starts_with("stratafs: note: export \"out/su\"") && run.err.lines().count() == 1,
+        "{run:?}"
+    );
+    let mode = |path: &str| fs::metadata(place.path(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode("out/su"), 0o755);
+    assert_eq!(place.ends(0, "--quiet copy --set-ids strip dir:d dir:quiet").err, "");
+    place.ok("copy --set-ids keep dir:d dir:kept");
+    assert_eq!(mode("kept/su"), 0o4755);
+}

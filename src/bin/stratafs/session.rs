@@ -1,10 +1,12 @@
 //! What a command has beside its arguments: somewhere to write to, and somewhere to show how far it has come.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::args::Global;
+use crate::failure::with_causes;
 use crate::output::Output;
 
 pub(crate) struct Session {
@@ -15,6 +17,14 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
         Self { out: Output::new(global.color), quiet: global.quiet }
+    }
+
+    /// Tells what was done in another way than asked for, on standard error.
+    pub(crate) fn note(&self, what: &stratafs::Error) {
+        if !self.quiet {
+            // Nobody is left to tell that there is nobody to tell.
+            drop(writeln!(io::stderr().lock(), "stratafs: note: {}", with_causes(what)));
+        }
     }
 
     /// Something that takes long begins. Shown on standard error if that is a terminal, and gone when it is dropped.
