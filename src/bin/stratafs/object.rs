@@ -104,8 +104,8 @@ impl Object {
     }
 }
 
-/// Without symbolic links, `.` and `..`, but for a link at its end.
-fn real_path(view: &View, path: &Path) -> Result<PathBuf> {
+/// A path without symbolic links, `.` and `..`, but for a link at its end.
+pub(crate) fn real_path(view: &View, path: &Path) -> Result<PathBuf> {
     view.symlink_metadata(path)?;
     let bytes = path.as_os_str().as_bytes();
     let (above, name) = match bytes.iter().rposition(|&byte| byte == b'/') {

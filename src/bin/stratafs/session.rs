@@ -33,6 +33,9 @@ impl Session {
             return Progress(ProgressBar::hidden());
         }
         let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+        if bar.is_hidden() {
+            return Progress(bar);
+        }
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {prefix}") {
             bar.set_style(style);
         }

@@ -11,9 +11,10 @@ use stratafs::oci::Config;
 use stratafs::{Image, Layer, Timestamp, View};
 
 use crate::escape::Shown;
-use crate::failure::{Failure, Outcome, Result};
+use crate::failure::{Outcome, Result};
 use crate::load::{self, Reading};
 use crate::name::{FromOsStr, ImageName};
+use crate::object::real_path;
 use crate::save::{self, Writing};
 use crate::session::Session;
 use crate::time;
@@ -189,9 +190,9 @@ impl Commit {
 
 /// A view without what is at a path.
 fn without(view: &View, path: &Path) -> Result<View> {
-    view.symlink_metadata(path)
-        .map_err(|error| Failure::from(error).hint("only what the image shows can be removed"))?;
-    Ok(view.apply(&Layer::builder().whiteout(path).build()?)?)
+    let real = real_path(view, path)
+        .map_err(|failure| failure.hint("only what the image shows can be removed"))?;
+    Ok(view.apply(&Layer::builder().whiteout(real).build()?)?)
 }
 
 fn set_variable(config: &mut Config, name: &str, value: &str) {
