@@ -105,7 +105,6 @@ pub(super) struct Rules {
 
 /// What [`ExportOptions::export`] returns.
 #[derive(Debug)]
-#[must_use]
 #[non_exhaustive]
 pub struct Exported {
     /// In what the directory is not what was exported, each with its path and the reason: what a policy left out or
@@ -225,7 +224,7 @@ impl<'a> ExportOptions<'a> {
     /// let below = Image::from_layers([Layer::from([("etc/motd", "hi"), ("etc/hosts", "")])])?.view();
     /// let layer = Layer::builder().whiteout("/etc/motd").build()?;
     /// let dir = tempfile::tempdir().expect("a place to try this");
-    /// let _differences = ExportOptions::new().below(&below).export_upper(&layer, dir.path())?;
+    /// ExportOptions::new().below(&below).export_upper(&layer, dir.path())?;
     ///
     /// let back = ImportOptions::new().overlay_upper(true).import(dir.path())?.layer;
     /// assert!(!below.apply(&back)?.exists("/etc/motd")?);

@@ -220,7 +220,7 @@ fn contents_from_elsewhere_are_streamed() {
     let view = view(layer.build().unwrap());
     let mut last = None;
     let options = ExportOptions::new().progress(|progress| last = Some(progress));
-    let _exported = options.export(&view, dir.path()).unwrap();
+    options.export(&view, dir.path()).unwrap();
     assert_eq!(last.map(|last| last.entries), Some(2), "the root and the file");
     let bytes = fs::read(dir.path().join("large")).unwrap();
     assert_eq!(bytes.len(), 20_000_000);
@@ -728,13 +728,13 @@ fn names_that_collide_where_case_does_not_count_are_found_before_anything_is_wri
         assert_eq!((error.op(), error.kind()), ("export", ErrorKind::AlreadyExists));
         assert!(error.to_string().contains("the same name as"), "{error}");
         assert!(!target.exists());
-        let _apart_here = host::export(&view, &target).unwrap();
+        host::export(&view, &target).unwrap();
         assert_eq!(fs::read_dir(target.join("d")).unwrap().count(), 2);
         fs::remove_dir_all(&target).unwrap();
     }
     let apart = view(Layer::from([("a/b", "1"), ("b/B", "2"), ("c", "3")]));
     let options = ExportOptions::new().check_names(true);
-    let _exported = options.export(&apart, dir.path().join("out")).unwrap();
+    options.export(&apart, dir.path().join("out")).unwrap();
 }
 
 /// Attack 23, where the kernel has such a filesystem.
@@ -908,9 +908,9 @@ fn what_the_kernel_shows_of_an_opaque_directory_is_only_the_layers() {
     if !is_root("for attributes in `trusted.`") {
         return;
     }
-    let _lower = host::export(&image.view(), at("lower")).unwrap();
+    host::export(&image.view(), at("lower")).unwrap();
     let options = ExportOptions::new().xattrs(XattrPolicy::Keep);
-    let _upper = options.export_upper(&layer, at("upper")).unwrap();
+    options.export_upper(&layer, at("upper")).unwrap();
     let mut escaped = Vec::with_capacity(100);
     let spare = rustix::buffer::spare_capacity(&mut escaped);
     let name = "trusted.overlay.overlay.redirect";
@@ -951,7 +951,7 @@ fn what_an_upper_directory_cannot_say_alone_is_refused_with_its_path() {
     let view = Image::scratch().view().apply(&Layer::from([("gone", "")])).unwrap();
     let layer = Layer::builder().whiteout("/gone").build().unwrap();
     let target = dir.path().join("upper");
-    let _upper = ExportOptions::new().below(&view).export_upper(&layer, &target).unwrap();
+    ExportOptions::new().below(&view).export_upper(&layer, &target).unwrap();
     assert!(!view.apply(&import_upper(&target)).unwrap().exists("/gone").unwrap());
 }
 
@@ -979,6 +979,6 @@ fn a_device_that_is_there_already_is_replaced_and_not_opened() {
     let dir = tempdir();
     mkdev(&dir.path().join("null"), 1, 3);
     let view = view(Layer::from([("null", "a file now")]));
-    let _exported = ExportOptions::new().replace(true).export(&view, dir.path()).unwrap();
+    ExportOptions::new().replace(true).export(&view, dir.path()).unwrap();
     assert_eq!(fs::read(dir.path().join("null")).unwrap(), b"a file now");
 }
