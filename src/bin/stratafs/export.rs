@@ -12,21 +12,21 @@ use crate::session::Session;
 
 /// What may come to this machine, and what is done with the rest.
 #[derive(Clone, Copy, Debug, Default, Args)]
-#[command(next_help_heading = "Writing to dir:")]
+#[command(next_help_heading = "Writing directories")]
 pub(crate) struct Policies {
-    /// Devices
+    /// What becomes of devices
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
     devices: Devices,
-    /// Files with setuid or setgid
+    /// What becomes of setuid and setgid
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
     set_ids: SetIds,
-    /// Extended attributes that are not in user.
+    /// What becomes of extended attributes outside of `user`
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
     xattrs: Xattrs,
     /// Who owns what is written
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
     owners: Owners,
-    /// Lays it over a directory that is not empty
+    /// Lays the image over a directory that is not empty
     #[arg(long)]
     replace: bool,
 }
@@ -62,7 +62,7 @@ enum Xattrs {
     Strip,
     /// Set, which takes root
     Keep,
-    /// None is set, those in user. neither
+    /// None is set, those in `user` neither
     Drop,
 }
 

@@ -52,9 +52,9 @@ impl Progress {
         self.0.set_prefix(format!("(layer {} of {layers})", layer + 1));
     }
 
-    /// So many objects and bytes are done.
+    /// So many objects and bytes are done. Not each of them is worth a look.
     pub(crate) fn at(&self, entries: u64, bytes: u64) {
-        if !self.0.is_hidden() {
+        if entries % 64 == 0 && !self.0.is_hidden() {
             self.0.set_prefix(format!("({} entries, {})", HumanCount(entries), HumanBytes(bytes)));
         }
     }

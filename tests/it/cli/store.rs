@@ -161,3 +161,49 @@ fn what_could_be_used_against_the_host_is_refused_unless_asked_for() {
     place.ok("copy --set-ids keep dir:d dir:kept");
     assert_eq!(mode("kept/su"), 0o4755);
 }
+
+/// Writes an index for two machines into a layout, as `multi`.
+fn put_index(place: &Place, images: [(&str, &str); 2]) {
+    let lines = place.ok("list --json oci:store");
+    let manifests = images.map(|(tag, architecture)| {
+        let is_it = |line: &serde_json::Value| line["tag"] == tag;
+        let mut all = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+        let descriptor = all.find(is_it).unwrap()["descriptor"].clone();
+        serde_json::json!({
+            "mediaType": descriptor["media_type"],
+            "digest": descriptor["digest"],
+            "size": descriptor["size"],
+            "platform": { "os": "linux", "architecture": architecture },
+        })
+    });
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type, "manifests": manifests,
+    });
+    let index = serde_json::to_vec(&index).unwrap();
+    let digest = stratafs::Digest::of(&index).to_string();
+    let blob = place.path("store/blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    fs::write(blob, &index).unwrap();
+    let top = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+        "mediaType": media_type, "digest": digest, "size": index.len(),
+        "annotations": { "org.opencontainers.image.ref.name": "multi" },
+    }] });
+    fs::write(place.path("store/index.json"), serde_json::to_vec(&top).unwrap()).unwrap();
+}
+
+#[test]
+fn an_image_for_several_machines_is_chosen_by_platform_and_copied_whole() {
+    let place = stack();
+    place.ok("copy dir:low oci:store:low");
+    place.ok("copy dir:top oci:store:top");
+    put_index(&place, [("low", "riscv64"), ("top", "s390x")]);
+    assert_eq!(place.ok("ls --platform linux/riscv64 oci:store"), "bin\netc\nshell\n");
+    assert_eq!(place.ok("ls --platform linux/s390x oci:store"), "etc\nsrv\n");
+    assert!(place.fails("ls --platform linux/mips oci:store:multi").contains("linux/mips"));
+    let digest = place.ok("copy oci:store:multi oci:other:x");
+    assert_eq!(place.ok("list oci:other"), format!("{:<20} {digest}", "x"));
+    assert_eq!(place.ok("cat --platform linux/s390x oci:other srv/world"), "new");
+    let one = place.ok("copy --platform linux/s390x oci:store:multi oci:one");
+    assert_ne!(one, digest);
+    assert_eq!(place.ok("ls oci:one"), "etc\nsrv\n", "no index any more, so for any machine");
+}

@@ -29,13 +29,11 @@ pub(crate) struct Commit {
     #[arg(long, value_name = "HOSTDIR=/PATH")]
     add: Vec<Addition>,
     /// Removes a path of the image; may be given several times
-    #[arg(long, value_name = "/PATH")]
+    #[arg(long, value_name = "PATH")]
     remove: Vec<PathBuf>,
     /// Gives all that is added to this owner; else it keeps its own
     #[arg(long, value_name = "UID:GID", value_parser = parse_owner)]
     owner: Option<(u32, u32)>,
-    #[command(flatten)]
-    change: ConfigChange,
     /// When the layer was made: 2026-11-24T14:55:22Z or seconds since 1970. Else `SOURCE_DATE_EPOCH`, else the newest time
     /// of modification among what was added
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
@@ -47,6 +45,8 @@ pub(crate) struct Commit {
     src: ImageName,
     /// Where it goes; without a tag it is `latest`
     dst: ImageName,
+    #[command(flatten)]
+    change: ConfigChange,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -60,10 +60,10 @@ struct ConfigChange {
     /// Sets a variable of the environment
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     env: Vec<(String, String)>,
-    /// A word of the command; given several times, its words
+    /// The command, a word each time that it is given
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     entrypoint: Vec<String>,
-    /// A word of the arguments; given several times, all of them
+    /// The arguments, a word each time that it is given
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     cmd: Vec<String>,
     /// Sets a label
@@ -73,7 +73,7 @@ struct ConfigChange {
     #[arg(long, value_name = "USER[:GROUP]")]
     user: Option<String>,
     /// Where it runs
-    #[arg(long, value_name = "/PATH")]
+    #[arg(long, value_name = "PATH")]
     workdir: Option<String>,
 }
 
