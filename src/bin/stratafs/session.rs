@@ -54,7 +54,7 @@ impl Progress {
 
     /// So many objects and bytes are done. Not each of them is worth a look.
     pub(crate) fn at(&self, entries: u64, bytes: u64) {
-        if entries % 64 == 0 && !self.0.is_hidden() {
+        if entries.is_multiple_of(64) && !self.0.is_hidden() {
             self.0.set_prefix(format!("({} entries, {})", HumanCount(entries), HumanBytes(bytes)));
         }
     }
