@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::layer::{self, Layer, Link, Watch, What};
 use crate::path::{self, Name};
 use crate::tree::{Ino, Inode, Node, Tree};
-use crate::walk::{Follow, Space};
 
 /// Which layer of an [`Image`] provides each name, and what each layer contributes. Layers are counted from the lowest, 0,
 /// as in [`Image::layers`].
@@ -132,7 +131,6 @@ impl Record {
         self.starts.push(below.next_ino());
         (self.gained, self.kept, self.lost) = (0, 0, 0);
         let share = LayerShare {
-            changed: changed(below, layer),
             bytes: layer.raw_entries().iter().map(|entry| file_bytes(&entry.what)).sum(),
             ..LayerShare::default()
         };
@@ -197,6 +195,10 @@ impl Record {
 }
 
 impl Watch for Record {
+    fn covers(&mut self) {
+        self.share().changed += 1;
+    }
+
     fn loses_name(&mut self, ino: Ino, inode: &Inode) {
         self.lost += 1;
         if let Node::File(content) = &inode.node
@@ -220,17 +222,6 @@ impl Watch for Record {
         }
         self.linked.insert((dir, Name::clone(name)), self.current());
     }
-}
-
-/// How many entries of a layer, whiteouts left out, are of names that the layers below have.
-fn changed(below: &Tree, layer: &Layer) -> u64 {
-    let space = Space::of(below);
-    let is_below = |path: &[u8]| {
-        below.at(path).is_some() || space.lookup(&[b"/", path].concat(), Follow::No).is_ok()
-    };
-    let entries = layer.raw_entries().iter();
-    let shown = entries.filter(|entry| matches!(entry.what, What::Object { .. } | What::Link(_)));
-    shown.filter(|entry| is_below(&entry.path)).count() as u64
 }
 
 fn file_bytes(what: &What) -> u64 {

@@ -19,9 +19,15 @@ pub(crate) fn apply(below: Tree, layer: &Layer) -> Result<Tree> {
 }
 
 /// The same, and `watch` hears of each step.
-pub(crate) fn apply_watched(below: Tree, layer: &Layer, watch: &mut impl Watch) -> Result<Tree> {
+pub(crate) fn apply_watched<W: Watch>(below: Tree, layer: &Layer, watch: &mut W) -> Result<Tree> {
     let entries = layer.raw_entries();
     let mut apply = Apply { tree: below, entries, open: Vec::new(), watch };
+    if W::WATCHES {
+        for entry in apply.entries {
+            apply.look_below(entry);
+        }
+        apply.open.clear();
+    }
     for entry in apply.entries {
         apply.remove(entry);
     }
@@ -44,6 +50,12 @@ pub(crate) fn apply_watched(below: Tree, layer: &Layer, watch: &mut impl Watch) 
 
 /// Is told what a layer does, step by step. Objects that the layer makes have the numbers from the tree's `next_ino` on.
 pub(crate) trait Watch {
+    /// Whether anybody listens.
+    const WATCHES: bool = true;
+
+    /// An object or a link of this layer has a name that the layers below have too. Comes before all other steps.
+    fn covers(&mut self) {}
+
     /// An object is about to lose one of its names; with the last one it goes.
     fn loses_name(&mut self, _: Ino, _: &Inode) {}
 
@@ -64,7 +76,9 @@ pub(crate) enum Link {
 }
 
 /// Nobody wants to know.
-impl Watch for () {}
+impl Watch for () {
+    const WATCHES: bool = false;
+}
 
 struct Apply<'a, 'w, W> {
     tree: Tree,
@@ -76,6 +90,19 @@ struct Apply<'a, 'w, W> {
 }
 
 impl<'a, W: Watch> Apply<'a, '_, W> {
+    /// Before anything is done: whether the layers below have the name of an entry.
+    fn look_below(&mut self, entry: &'a Entry) {
+        if !matches!(entry.what, What::Object { .. } | What::Link(_)) {
+            return;
+        }
+        let (dir, name) = path::split_last(&entry.path);
+        let is_there = entry.path.is_empty()
+            || self.lower_dir(dir).is_some_and(|dir| self.tree.lookup(dir, name).is_some());
+        if is_there {
+            self.watch.covers();
+        }
+    }
+
     /// First pass: a whiteout or an opaque directory removes what is below, and nothing that this layer brings.
     fn remove(&mut self, entry: &'a Entry) {
         match &entry.what {

@@ -12,6 +12,7 @@ mod model;
 mod oci;
 mod ops;
 mod picture;
+mod providers;
 mod squash;
 mod states;
 

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Global {
-    /// Shows no progress
+    /// Shows no progress and no notes
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// When to use colours; `auto` means on a terminal, unless `NO_COLOR` is set

@@ -6,6 +6,7 @@
 mod args;
 mod command;
 mod escape;
+mod export;
 mod failure;
 mod load;
 mod name;

@@ -176,18 +176,18 @@ fn split_tag(rest: &[u8]) -> Result<(PathBuf, Option<String>), String> {
     Ok((path(&rest[..end]), tag))
 }
 
-/// A name as image-spec has it (annotations.md, `org.opencontainers.image.ref.name`), in which a digest fits too.
+/// A name as image-spec has it (annotations.md, `org.opencontainers.image.ref.name`), in which a digest fits too. The store
+/// checks it again; here it is what tells a name from a path that was not meant to have a `:`.
 fn check_tag(tag: &[u8]) -> Result<String, String> {
-    let is_separator = |byte: &u8| b"-._:@+/".contains(byte);
-    let is_tag = tag.first().is_some_and(u8::is_ascii_alphanumeric)
-        && tag.last().is_some_and(u8::is_ascii_alphanumeric)
-        && tag
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || is_separator(byte) || *byte == b'_');
+    let begins = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let is_part = |part: &[u8]| {
+        part.first().is_some_and(begins)
+            && part.iter().all(|byte| begins(byte) || b"-.:@+".contains(byte))
+    };
     match std::str::from_utf8(tag) {
-        Ok(tag) if is_tag => Ok(tag.to_owned()),
+        Ok(text) if tag.split(|&byte| byte == b'/').all(is_part) => Ok(text.to_owned()),
         _ => Err(format!(
-            "`{}` is no tag: one has letters, digits and -._:@+/ between them",
+            "`{}` is no tag: one has letters, digits and -._:@+, in parts between /",
             Shown(tag)
         )),
     }

@@ -1,7 +1,7 @@
 //! The objects of an image, one by one, in the order in which they are listed.
 
 use std::cmp::Ordering;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::vec;
@@ -64,15 +64,13 @@ impl Object {
     }
 
     pub(crate) fn xattrs(&self) -> Result<Vec<(OsString, Bytes)>> {
-        let Self::Root(view) = self else {
-            let Self::Named(entry) = self else { return Ok(Vec::new()) };
-            return Ok(entry.xattrs());
-        };
-        let value = |name: OsString| {
-            let value = view.xattr("/", name.as_bytes())?;
-            Ok((name, value))
-        };
-        view.xattrs("/")?.into_iter().map(value).collect()
+        match self {
+            Self::Root(view) => {
+                let value = |name: OsString| Ok((name.clone(), view.xattr("/", name.as_bytes())?));
+                view.xattrs("/")?.into_iter().map(value).collect()
+            }
+            Self::Named(entry) => Ok(entry.xattrs()),
+        }
     }
 
     pub(crate) fn read_link(&self) -> Option<PathBuf> {
@@ -104,8 +102,8 @@ impl Object {
     }
 }
 
-/// Without symbolic links, `.` and `..`, but for a link at its end.
-fn real_path(view: &View, path: &Path) -> Result<PathBuf> {
+/// A path without symbolic links, `.` and `..`, but for a link at its end.
+pub(crate) fn real_path(view: &View, path: &Path) -> Result<PathBuf> {
     view.symlink_metadata(path)?;
     let bytes = path.as_os_str().as_bytes();
     let (above, name) = match bytes.iter().rposition(|&byte| byte == b'/') {
@@ -115,8 +113,8 @@ fn real_path(view: &View, path: &Path) -> Result<PathBuf> {
     if matches!(name, b"" | b"." | b"..") {
         return Ok(view.canonicalize(path)?);
     }
-    let above = view.canonicalize(std::ffi::OsStr::from_bytes(above))?;
-    Ok(above.join(std::ffi::OsStr::from_bytes(name)))
+    let above = view.canonicalize(OsStr::from_bytes(above))?;
+    Ok(above.join(OsStr::from_bytes(name)))
 }
 
 /// Everything below a directory, see [`Object::below`].

@@ -1,10 +1,13 @@
 //! From an image to a name.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, ValueEnum};
 use stratafs::oci::{Layout, Reference, StoreOptions};
 use stratafs::tar::Compression;
 use stratafs::{Digest, EntryKind, Image, Layer, Timestamp};
 
+use crate::export::Policies;
 use crate::failure::{Failure, Result};
 use crate::name::ImageName;
 use crate::session::Session;
@@ -12,18 +15,6 @@ use crate::time;
 
 /// The tag of an image in a layout, unless another is given.
 pub(crate) const DEFAULT_TAG: &str = "latest";
-
-/// What becomes of devices where an image is written to a directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Devices {
-    /// Left out, each reported
-    #[default]
-    Skip,
-    /// Made, which takes root
-    Keep,
-    /// An error
-    Refuse,
-}
 
 /// How layers are compressed that are in no archive yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -33,7 +24,7 @@ pub(crate) enum Compressed {
     None,
     /// What every tool reads
     Gzip,
-    /// Smaller and faster
+    /// Faster to read; older tools do not know it
     Zstd,
 }
 
@@ -44,9 +35,8 @@ pub(crate) struct Writing {
     /// How new layers are compressed; those that were in an image before keep their bytes
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     compression: Compressed,
-    /// What becomes of devices in dir:
-    #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
-    devices: Devices,
+    #[command(flatten)]
+    policies: Policies,
 }
 
 impl Writing {
@@ -101,6 +91,10 @@ pub(crate) fn save(
     options: StoreOptions<'_>,
     session: &Session,
 ) -> Result<Option<Digest>> {
+    if let ImageName::Dirs(dirs) = name {
+        writing.policies.export(&image.view(), only(dirs, name)?, session)?;
+        return Ok(None);
+    }
     let progress = session.progress(&format!("store {name}"));
     let options = options.progress(|at| progress.at_layer(at.layer, at.layers));
     match name {
@@ -108,12 +102,11 @@ pub(crate) fn save(
             let tag = tag.as_deref().unwrap_or(DEFAULT_TAG);
             Ok(Some(options.store(&Layout::create(dir)?, image, tag)?.manifest.digest))
         }
-        ImageName::OciArchive { .. } | ImageName::DockerArchive { .. } => {
+        _ => {
             let layout = Layout::temporary()?;
             options.store(&layout, image, DEFAULT_TAG)?;
             export(&layout, DEFAULT_TAG, name)
         }
-        ImageName::Dirs(_) => write_dir(image, name, writing).map(|()| None),
     }
 }
 
@@ -140,7 +133,10 @@ pub(crate) fn export(layout: &Layout, image: &str, name: &ImageName) -> Result<O
     }
 }
 
-fn write_dir(image: &Image, name: &ImageName, writing: Writing) -> Result<()> {
-    let _ = (image, writing.devices);
-    Err(Failure::new(format_args!("{name}: writing images to directories is not there yet")))
+/// The directory to write to.
+fn only<'a>(dirs: &'a [PathBuf], name: &ImageName) -> Result<&'a Path> {
+    match dirs {
+        [dir] => Ok(dir),
+        _ => Err(Failure::new(format_args!("{name}: an image is written to one directory"))),
+    }
 }

@@ -11,9 +11,10 @@ use stratafs::oci::Config;
 use stratafs::{Image, Layer, Timestamp, View};
 
 use crate::escape::Shown;
-use crate::failure::{Failure, Outcome, Result};
+use crate::failure::{Outcome, Result};
 use crate::load::{self, Reading};
 use crate::name::{FromOsStr, ImageName};
+use crate::object::real_path;
 use crate::save::{self, Writing};
 use crate::session::Session;
 use crate::time;
@@ -28,13 +29,11 @@ pub(crate) struct Commit {
     #[arg(long, value_name = "HOSTDIR=/PATH")]
     add: Vec<Addition>,
     /// Removes a path of the image; may be given several times
-    #[arg(long, value_name = "/PATH")]
+    #[arg(long, value_name = "PATH")]
     remove: Vec<PathBuf>,
     /// Gives all that is added to this owner; else it keeps its own
     #[arg(long, value_name = "UID:GID", value_parser = parse_owner)]
     owner: Option<(u32, u32)>,
-    #[command(flatten)]
-    change: ConfigChange,
     /// When the layer was made: 2026-11-24T14:55:22Z or seconds since 1970. Else `SOURCE_DATE_EPOCH`, else the newest time
     /// of modification among what was added
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
@@ -46,6 +45,8 @@ pub(crate) struct Commit {
     src: ImageName,
     /// Where it goes; without a tag it is `latest`
     dst: ImageName,
+    #[command(flatten)]
+    change: ConfigChange,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -59,10 +60,10 @@ struct ConfigChange {
     /// Sets a variable of the environment
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     env: Vec<(String, String)>,
-    /// A word of the command; given several times, its words
+    /// The command, a word each time that it is given
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     entrypoint: Vec<String>,
-    /// A word of the arguments; given several times, all of them
+    /// The arguments, a word each time that it is given
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     cmd: Vec<String>,
     /// Sets a label
@@ -72,7 +73,7 @@ struct ConfigChange {
     #[arg(long, value_name = "USER[:GROUP]")]
     user: Option<String>,
     /// Where it runs
-    #[arg(long, value_name = "/PATH")]
+    #[arg(long, value_name = "PATH")]
     workdir: Option<String>,
 }
 
@@ -189,9 +190,9 @@ impl Commit {
 
 /// A view without what is at a path.
 fn without(view: &View, path: &Path) -> Result<View> {
-    view.symlink_metadata(path)
-        .map_err(|error| Failure::from(error).hint("only what the image shows can be removed"))?;
-    Ok(view.apply(&Layer::builder().whiteout(path).build()?)?)
+    let real = real_path(view, path)
+        .map_err(|failure| failure.hint("only what the image shows can be removed"))?;
+    Ok(view.apply(&Layer::builder().whiteout(real).build()?)?)
 }
 
 fn set_variable(config: &mut Config, name: &str, value: &str) {

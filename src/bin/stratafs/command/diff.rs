@@ -2,8 +2,10 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde::Serialize;
+use stratafs::ChangeKind;
 
 use crate::escape::{Shown, percent};
 use crate::failure::{Outcome, Result};
@@ -47,9 +49,18 @@ impl Diff {
                 let path = if inside.is_empty() { ".".into() } else { percent(inside) };
                 session.out.json(&Line { kind: kind.to_string(), path })?;
             } else {
+                let kind = session.out.painted(colour(kind), kind).to_string();
                 session.out.line(format_args!("{kind} {}", Shown(path)))?;
             }
         }
         Ok(Outcome::bad_if(!diff.is_empty()))
+    }
+}
+
+fn colour(kind: ChangeKind) -> Style {
+    match kind {
+        ChangeKind::Added => AnsiColor::Green.on_default(),
+        ChangeKind::Changed => AnsiColor::Yellow.on_default(),
+        ChangeKind::Deleted => AnsiColor::Red.on_default(),
     }
 }

@@ -1,13 +1,14 @@
 //! `tree`: an image as a tree, in the colours of its layers.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use indicatif::HumanBytes;
-use stratafs::{DirEntry, Image, Providers, ReadDir};
+use stratafs::{Image, Providers, ReadDir};
 
 use crate::escape::Shown;
 use crate::failure::{Outcome, Result};
@@ -71,7 +72,7 @@ struct Drawing<'a> {
 
 /// A directory that is being drawn.
 struct Level {
-    entries: std::iter::Peekable<ReadDir>,
+    entries: Peekable<ReadDir>,
     /// How long the lines' beginnings are above it.
     indent: usize,
 }
@@ -92,7 +93,7 @@ impl Drawing<'_> {
             };
             let is_last = level.entries.peek().is_none();
             let branch = if is_last { "└── " } else { "├── " };
-            self.child(&format!("{indent}{branch}"), &entry)?;
+            self.entry(&format!("{indent}{branch}"), &Object::Named(entry.clone()))?;
             if entry.file_type().is_dir() && open.len() < depth {
                 indent.push_str(if is_last { "    " } else { "│   " });
                 open.push(Level { entries: entry.read_dir()?.peekable(), indent: indent.len() });
@@ -101,13 +102,9 @@ impl Drawing<'_> {
         Ok(())
     }
 
-    fn child(&mut self, before: &str, entry: &DirEntry) -> Result<()> {
-        self.entry(before, &Object::Named(entry.clone()))
-    }
-
     fn entry(&mut self, before: &str, object: &Object) -> Result<()> {
         let path = object.path();
-        let layer = self.providers.of(std::ffi::OsStr::from_bytes(&path));
+        let layer = self.providers.of(OsStr::from_bytes(&path));
         let is_top = before.is_empty();
         let whole = [b"/", &*path].concat();
         let name = Shown(if is_top { &whole } else { object.name() });
@@ -124,12 +121,10 @@ impl Drawing<'_> {
     }
 
     fn size(&self, object: &Object) -> Result<String> {
-        let metadata = object.metadata()?;
-        Ok(if self.sizes && metadata.is_file() {
-            format!("  ({})", HumanBytes(metadata.len()))
-        } else {
-            String::new()
-        })
+        if !self.sizes || !object.file_type().is_file() {
+            return Ok(String::new());
+        }
+        Ok(format!("  ({})", HumanBytes(object.metadata()?.len())))
     }
 
     /// Which colour is which layer.

@@ -1,6 +1,7 @@
 //! An object as one line of JSON, with all there is to know of it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use bytes::Bytes;
@@ -8,7 +9,6 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use stratafs::{FileType, Metadata, Providers};
 
-use super::provider;
 use crate::escape::{hex, percent};
 use crate::failure::Result;
 use crate::object::Object;
@@ -62,7 +62,7 @@ impl Lines {
         let modified = metadata.modified();
         let target = object.read_link().map(|target| percent(target.as_os_str().as_bytes()));
         Ok(Line {
-            layer: provider(&self.providers, &path),
+            layer: self.providers.of(OsStr::from_bytes(&path)),
             path: if path.is_empty() { ".".into() } else { percent(&path) },
             file_type: short(metadata.file_type()),
             mode: format!("{:04o}", metadata.mode()),

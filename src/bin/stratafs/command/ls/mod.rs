@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
-use stratafs::{Image, Providers, View};
+use stratafs::{Image, View};
 
 use self::json::Lines;
 use crate::escape::Shown;
@@ -91,8 +91,7 @@ impl Style {
             Self::Names => {
                 let colour = long::colour(object.file_type(), 0);
                 let name = called(object, whole_path);
-                let line = session.out.painted(colour, Shown(&name));
-                let line = line.to_string();
+                let line = session.out.painted(colour, Shown(&name)).to_string();
                 session.out.line(line)
             }
         }
@@ -106,10 +105,4 @@ fn called(object: &Object, whole_path: bool) -> Vec<u8> {
         (_, true) => [b"/", &*object.path()].concat(),
         (_, false) => object.name().to_vec(),
     }
-}
-
-/// The layer that provides an object.
-fn provider(providers: &Providers, path: &[u8]) -> Option<usize> {
-    use std::os::unix::ffi::OsStrExt;
-    providers.of(std::ffi::OsStr::from_bytes(path))
 }
