@@ -265,3 +265,9 @@ fn write(archive: LayerBuilder, path: &Path) -> Result<()> {
     temporary.persist(path).map_err(|error| io(error.error))?;
     Ok(())
 }
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = choose(bytes, "");
+    let _ = choose(bytes, "game:1");
+}

@@ -67,3 +67,18 @@ use crate::error::{Error, Fault};
 fn refuse(op: &'static str, digest: Digest, fault: impl Into<Fault>) -> Error {
     Error::new(op, digest.to_string().as_bytes(), fault)
 }
+
+/// Everything here that reads what others wrote, for the fuzz target: the result is of no interest, only that there is one.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_documents(bytes: &[u8]) {
+    for media_type in [media::MANIFEST, media::INDEX] {
+        let _ = documents::parse(bytes, media_type);
+    }
+    let _ = documents::own_media_type(bytes);
+    let _ = documents::rootfs(bytes);
+    let _ = documents::annotations(bytes);
+    config::fuzz(bytes);
+    archive::fuzz(bytes);
+    toc::fuzz(bytes);
+}
