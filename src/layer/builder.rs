@@ -195,9 +195,27 @@ impl Layer {
         entries.reverse();
         entries.dedup_by(|later, kept| later.path == kept.path);
         entries.reverse();
+        make_anew(&mut entries);
         check_parents(op, &entries)?;
         resolve_links(op, &mut entries)?;
         Ok(Self::new(entries))
+    }
+}
+
+/// A name that is removed and has something below it is a new directory there (semantics L39): one form for one change.
+fn make_anew(entries: &mut [Entry]) {
+    // From the end, so that the nearest entry that brings something is known.
+    let mut brought: Option<usize> = None;
+    for index in (0..entries.len()).rev() {
+        let is_above = |below: usize| path::is_within(&entries[below].path, &entries[index].path);
+        match entries[index].what {
+            What::Whiteout if brought.is_some_and(is_above) => {
+                entries[index].what = What::Object { inode: Inode::implied_dir(), opaque: true };
+            }
+            What::Whiteout => continue,
+            _ => {}
+        }
+        brought = Some(index);
     }
 }
 

@@ -297,5 +297,5 @@ impl<'a> Archive<'a> {
 }
 
 fn is_zero(block: &[u8; BLOCK]) -> bool {
-    block.iter().all(|&byte| byte == 0)
+    *block == [0; BLOCK]
 }

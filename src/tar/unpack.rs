@@ -45,7 +45,6 @@ pub(crate) enum Contents {
     /// They are copied.
     Memory,
     /// They lie in the archive, which this source has, uncompressed. Files with holes are copied.
-    #[allow(dead_code, reason = "only stores do so")]
     At(Arc<dyn Source>),
 }
 

@@ -22,6 +22,7 @@ mod posix;
 mod random;
 mod regressions;
 mod structure;
+mod tar;
 mod threads;
 mod tmpfs;
 mod union;
