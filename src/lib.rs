@@ -49,9 +49,12 @@
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` on every plain value |
 //! | `host` | [`host::import`]: a real directory becomes a layer (Unix) |
+//! | `tar` | [`tar::read_layer`], [`tar::write_layer`]: layers from and to archives, plain, gzip or zstd |
 //!
 //! The longer texts are in [`_docs`].
 #![cfg_attr(not(all(feature = "host", unix)), doc = "", doc = "[`host::import`]: crate#features")]
+#![cfg_attr(not(feature = "tar"), doc = "", doc = "[`tar::read_layer`]: crate#features")]
+#![cfg_attr(not(feature = "tar"), doc = "", doc = "[`tar::write_layer`]: crate#features")]
 
 pub mod _docs;
 mod attr;
