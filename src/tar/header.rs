@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use tar_core::Header;
+use tar_core::{GNU_MAGIC, Header};
 
 use crate::attr::{Device, MODE_MASK, Timestamp};
 use crate::error::{ErrorKind, Fault};
@@ -90,7 +90,7 @@ impl<'a> Fields<'a> {
     /// GNU's fields for a file with holes: its length, its first pieces, and whether more of them follow.
     pub(super) fn sparse(&self) -> Result<(u64, Vec<(u64, u64)>, bool), Fault> {
         let fields = self.0.as_gnu();
-        if !fields.magic.starts_with(b"ustar") {
+        if fields.magic != *GNU_MAGIC {
             let rule = "a file with holes needs a header of GNU's";
             return Err(Fault::rule(ErrorKind::InvalidInput, rule));
         }

@@ -98,7 +98,8 @@ impl ReadOptions {
         self
     }
 
-    /// How many bytes of extended headers (long names, PAX records) one entry may have: 1 MiB unless it is set.
+    /// How many bytes of extended headers (long names, PAX records) one entry may have: 1 MiB unless it is set. All entries
+    /// together may have 4096 times as many.
     pub fn max_header_bytes(mut self, bytes: u64) -> Self {
         self.max_header_bytes = bytes;
         self

@@ -115,6 +115,11 @@ fn l42_only_the_last_name_is_a_mark_whatever_the_type_is() {
         let view = stack([lower(), upper.file("next", "").end()]);
         assert_eq!(paths(&view, "/"), ["/d", "/d/sub", "/d/sub/deep", "/f", "/next"]);
     }
+    for flag in [b'2', b'3'] {
+        let mark = header(flag, ".wh.f").field(329, "rubbish").field(100, "rubbish");
+        let view = stack([lower(), archive().header(&mark).end()]);
+        assert!(!paths(&view, "/").contains(&"/f".to_owned()), "what a mark says beside its name");
+    }
     // As containerd reads it: a file in a directory with an odd name, which nothing can write again.
     let odd = layer(archive().file(".wh.d/old", "2").end());
     let view = Image::from_layers([layer(lower()), odd.clone()]).unwrap().view();
