@@ -1,6 +1,7 @@
 //! Real images: stored where every container tool finds them, changed by a server, saved as one more layer, moved in a file.
 //!
-//! `cargo run --example images --features oci`
+//! `cargo run --features oci --example images`
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 
@@ -14,7 +15,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Three layers, as a build would make them. The first one is large, and many images will use it.
     let runtime = Layer::from([("usr/lib/runtime.so", "machine code ".repeat(100_000))]);
-    let game = Layer::from([("srv/game/server", "#!/bin/sh\n"), ("srv/game/world.db", "a new world")]);
+    let game =
+        Layer::from([("srv/game/server", "#!/bin/sh\n"), ("srv/game/world.db", "a new world")]);
     let settings = Layer::from([("srv/game/server.toml", "players = 8\n")]);
     let image = Image::from_layers([runtime, game, settings])?;
     let mut config = image.config()?;
@@ -45,7 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(moved.manifest.digest, saved.manifest.digest);
 
     let usage = store.usage()?;
-    println!("{} images, {} bytes, {} saved by sharing", usage.images, usage.bytes, usage.saved_bytes());
+    println!(
+        "{} images, {} bytes, {} saved by sharing",
+        usage.images,
+        usage.bytes,
+        usage.saved_bytes()
+    );
     assert!(store.verify()?.is_empty());
     Ok(())
 }
