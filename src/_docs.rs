@@ -6,6 +6,9 @@ pub mod design {}
 #[doc = include_str!("../docs/semantics.md")]
 pub mod semantics {}
 
+#[doc = include_str!("../docs/cli.md")]
+pub mod cli {}
+
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 

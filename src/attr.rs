@@ -106,6 +106,39 @@ impl Timestamp {
     }
 }
 
+impl fmt::Display for Timestamp {
+    /// As RFC 3339 has it, in UTC: `2023-11-14T22:13:20Z`, with as much of a fraction as there is.
+    ///
+    /// Years of more than four digits have a sign, as ISO 8601 has it for those who agree on it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (self.secs.div_euclid(86_400), self.secs.rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        match year {
+            0..=9999 => write!(f, "{year:04}")?,
+            _ => write!(f, "{year:+05}")?,
+        }
+        write!(f, "-{month:02}-{day:02}T")?;
+        write!(f, "{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)?;
+        if self.nanos > 0 {
+            write!(f, ".{}", format!("{:09}", self.nanos).trim_end_matches('0'))?;
+        }
+        f.write_str("Z")
+    }
+}
+
+/// Year, month and day of a day, counted from 1970-01-01, in the Gregorian calendar: in years that begin in March, the leap
+/// day is the last, and the months before it are 153 days for every five.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let day = days + 719_468;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let from_january = if month < 10 { month + 3 } else { month - 9 };
+    let carry = i64::from(from_january <= 2);
+    (year + era * 400 + carry, from_january, of_year - (153 * month + 2) / 5 + 1)
+}
+
 impl From<(i64, u32)> for Timestamp {
     /// Seconds and nanoseconds, as [`new`](Self::new) takes them.
     fn from((secs, nanos): (i64, u32)) -> Self {
@@ -463,6 +496,24 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from(SystemTime::try_from(time).unwrap()), time);
         }
+    }
+
+    #[test]
+    fn timestamp_is_written_as_rfc_3339_has_it() {
+        for (secs, nanos, text) in [
+            (0, 0, "1970-01-01T00:00:00Z"),
+            (-1, 500_000_000, "1969-12-31T23:59:59.5Z"),
+            (951_782_400, 0, "2000-02-29T00:00:00Z"),
+            (1_700_000_000, 1, "2023-11-14T22:13:20.000000001Z"),
+            (253_402_300_799, 0, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, 0, "+10000-01-01T00:00:00Z"),
+            (-62_167_219_201, 0, "-0001-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Timestamp::new(secs, nanos).to_string(), text);
+        }
+        // No time is too far away to be written.
+        assert!(Timestamp::new(i64::MIN, 0).to_string().starts_with("-292277022"));
+        assert!(Timestamp::new(i64::MAX, 0).to_string().starts_with("+292277026596"));
     }
 
     #[test]

@@ -28,9 +28,38 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of all that a reader gives.
+    ///
+    /// # Errors
+    ///
+    /// The reader's.
+    #[cfg(feature = "oci")]
+    pub(crate) fn of_reader(reader: &mut impl std::io::Read) -> std::io::Result<Self> {
+        let (mut hasher, mut buf) = (Sha256::new(), vec![0; 1 << 18]);
+        loop {
+            match reader.read(&mut buf) {
+                Ok(0) => return Ok(Self::finish(hasher)),
+                Ok(read) => hasher.update(&buf[..read]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// A hash that was computed before.
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    /// The name of a stack of layers: that of the layers below, and the topmost one's own (image-spec, config.md, "Layer
+    /// ChainID").
+    pub(crate) fn chain(below: Option<Self>, diff_id: Self) -> Self {
+        below.map_or(diff_id, |below| Self::of(format!("{below} {diff_id}").as_bytes()))
     }
 
     pub(crate) fn finish(hasher: Sha256) -> Self {

@@ -64,6 +64,17 @@ impl Error {
         Self(Box::new(Inner { kind, op, path: path.into(), dest, detail, source }))
     }
 
+    /// The same with one more word on where it was, such as in which blob the path is.
+    #[cfg(feature = "oci")]
+    pub(crate) fn within(mut self, place: impl fmt::Display) -> Self {
+        let detail = match &self.0.detail {
+            Some(detail) => format!("{detail}; in {place}"),
+            None => format!("in {place}"),
+        };
+        self.0.detail = Some(detail.into());
+        self
+    }
+
     /// The rule that was broken, as one of a closed-over set of kinds.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -302,6 +313,12 @@ impl From<io::Error> for Fault {
 }
 
 impl Fault {
+    /// A whole error as the cause of one at another path.
+    #[cfg(feature = "oci")]
+    pub(crate) fn of(error: &Error) -> Self {
+        Self::Rule(error.kind(), error.to_string().into())
+    }
+
     pub(crate) fn rule(kind: ErrorKind, rule: impl Into<Cow<'static, str>>) -> Self {
         Self::Rule(kind, rule.into())
     }

@@ -48,11 +48,16 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` on every plain value |
-//! | `host` | [`host::import`]: a real directory becomes a layer (Unix) |
+//! | `host` | [`host::import`] and [`host::export`]: a real directory becomes a layer, a view a real directory (Unix) |
 //! | `tar` | [`tar::read_layer`], [`tar::write_layer`]: layers from and to archives, plain, gzip or zstd |
+//! | `cli` | the program `stratafs`, see [`_docs::cli`] (Unix) |
 //!
 //! The longer texts are in [`_docs`].
-#![cfg_attr(not(all(feature = "host", unix)), doc = "", doc = "[`host::import`]: crate#features")]
+#![cfg_attr(
+    not(all(feature = "host", unix)),
+    doc = "",
+    doc = "[`host::import`]: crate#features\n[`host::export`]: crate#features"
+)]
 #![cfg_attr(not(feature = "tar"), doc = "", doc = "[`tar::read_layer`]: crate#features")]
 #![cfg_attr(not(feature = "tar"), doc = "", doc = "[`tar::write_layer`]: crate#features")]
 
@@ -91,7 +96,7 @@ pub use self::content::Source;
 pub use self::credentials::Credentials;
 pub use self::digest::Digest;
 pub use self::error::{Error, ErrorKind, Result};
-pub use self::image::Image;
+pub use self::image::{Image, LayerShare, Providers};
 pub use self::layer::{Change, ChangeKind, Diff, EntryKind, Layer, LayerBuilder, LayerEntry};
 pub use self::view::{DirEntry, ReadDir, View, Walk};
 pub use self::volume::Volume;

@@ -13,11 +13,11 @@ use super::gate::{Change, XattrMode};
 use super::{Atime, Core, Object, Pass};
 use crate::attr::{Attrs, Metadata};
 use crate::content::Content;
-use crate::credentials::Credentials;
+use crate::credentials::{self, Credentials};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::path;
 use crate::tree::{Ino, Inode, Node};
-use crate::view::{ReadDir, View, World};
+use crate::view::{DirEntry, ReadDir, View, World};
 use crate::walk::{Follow, Place, ROOT};
 use crate::xattr;
 
@@ -99,6 +99,23 @@ impl View {
             .map_err(|fault| Error::new("open", path, fault))?
             .ino;
         File::of_view(self.clone(), ino, path).map_err(|fault| Error::new("open", path, fault))
+    }
+}
+
+impl DirEntry {
+    /// Opens the file or directory for reading, as it was when it was listed.
+    ///
+    /// # Errors
+    ///
+    /// - `NoDevice` for symbolic links, fifos, sockets and devices; `PermissionDenied`.
+    pub fn open(&self) -> Result<File> {
+        let (place, path) = (self.place(), [b"/", &*self.relative_path()].concat());
+        let view = self.see(|space| {
+            space.creds.check(space.inode(place), credentials::Access::READ)?;
+            Ok::<_, Fault>(View::new(space.tree(place).clone()))
+        });
+        view.and_then(|view| File::of_view(view, place.ino, &path))
+            .map_err(|fault| self.error("open", fault))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::Fault;
 pub(super) type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) use self::linux::{of_file, of_name};
+pub(super) use self::linux::{of_file, of_name, path_of, set, set_on_path};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
@@ -14,7 +14,9 @@ mod linux {
     use std::os::fd::{AsRawFd, BorrowedFd};
 
     use rustix::buffer::spare_capacity;
-    use rustix::fs::{fgetxattr, flistxattr, lgetxattr, llistxattr};
+    use rustix::fs::{
+        XattrFlags, fgetxattr, flistxattr, fsetxattr, lgetxattr, llistxattr, setxattr,
+    };
     use rustix::io::{self, Errno};
 
     use super::{Attributes, Fault};
@@ -32,12 +34,30 @@ mod linux {
     /// There is no system call for this that takes a directory. `/proc/self/fd/N` is that very directory, wherever it has
     /// been moved, and the calls that begin with `l` do not follow what `name` is.
     pub(in crate::host) fn of_name(dir: BorrowedFd<'_>, name: &CStr) -> Result<Attributes, Fault> {
-        let dir = format!("/proc/self/fd/{}/", dir.as_raw_fd());
-        let path = [dir.as_bytes(), name.to_bytes()].concat();
+        let path = [path_of(dir).as_bytes(), b"/", name.to_bytes()].concat();
         collect(
             |buf| llistxattr(&*path, spare_capacity(buf)),
             |name, buf| lgetxattr(&*path, name, spare_capacity(buf)),
         )
+    }
+
+    /// On what is open.
+    pub(in crate::host) fn set(file: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> io::Result<()> {
+        fsetxattr(file, name, value, XattrFlags::empty())
+    }
+
+    /// On what is open as a path alone (`O_PATH`).
+    pub(in crate::host) fn set_on_path(
+        object: BorrowedFd<'_>,
+        name: &[u8],
+        value: &[u8],
+    ) -> io::Result<()> {
+        setxattr(path_of(object), name, value, XattrFlags::empty())
+    }
+
+    /// The path of what is open: that very object, even where it is a symbolic link or has been moved.
+    pub(in crate::host) fn path_of(object: BorrowedFd<'_>) -> String {
+        format!("/proc/self/fd/{}", object.as_raw_fd())
     }
 
     fn collect(
@@ -87,4 +107,9 @@ pub(super) fn of_name(
     _: &std::ffi::CStr,
 ) -> Result<Attributes, Fault> {
     Ok(Attributes::new())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn set(_: std::os::fd::BorrowedFd<'_>, _: &[u8], _: &[u8]) -> rustix::io::Result<()> {
+    Err(rustix::io::Errno::OPNOTSUPP)
 }

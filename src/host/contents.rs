@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use rustix::fs::{SeekFrom, fstat, seek};
+use rustix::fs::{SeekFrom, fstat, ftruncate, seek};
 use rustix::io::Errno;
 
 use super::facts::Facts;
@@ -14,6 +15,31 @@ use crate::error::{ErrorKind, Fault};
 
 /// No file is believed to be larger than this before its bytes are there.
 const TRUSTED: u64 = 64 << 20;
+
+/// As many bytes are written at once, and are in memory for it if they come from elsewhere.
+const STEP: u64 = 1 << 20;
+
+/// Writes into a new file all that is no hole, and counts it.
+pub(super) fn write(file: &File, content: &Content, written: &AtomicU64) -> Result<(), Fault> {
+    let len = content.len();
+    if content.data_bytes() < len {
+        ftruncate(file, len)?;
+    }
+    let mut at = 0;
+    while let Some(start) = content.next_data(at) {
+        let end = content.next_hole(start).unwrap_or(len).min(start + STEP);
+        let bytes = content.read(start, end - start)?;
+        file.write_all_at(&bytes, start).map_err(host_failed)?;
+        written.fetch_add(end - start, Ordering::Relaxed);
+        at = end;
+    }
+    Ok(())
+}
+
+/// A failure of the host, not of a source.
+fn host_failed(error: io::Error) -> Fault {
+    Errno::from_io_error(&error).map_or_else(|| error.into(), Fault::from)
+}
 
 /// Reads a file that had these `facts` when it was opened.
 ///

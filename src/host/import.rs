@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
 use super::readers::{Outcome, Shared, read_while};
 use super::walker::{Found, State, Walker};
-use super::{OP, host_path};
+use super::{IMPORT, host_path};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::layer::{Entry, Layer, What};
 use crate::path;
@@ -64,6 +64,7 @@ pub fn import(path: impl AsRef<Path>) -> Result<Layer> {
 #[must_use]
 pub struct ImportOptions<'a> {
     rules: Rules,
+    below: PathBuf,
     progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
@@ -78,14 +79,14 @@ pub(super) struct Rules {
     pub(super) collect_unreadable: bool,
 }
 
-/// How far an import has come.
+/// How far an import or export has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Progress {
-    /// Names found.
+    /// Names found, or made.
     pub entries: u64,
-    /// Bytes of files read, holes not counted.
+    /// Bytes of files read, or written, holes not counted.
     pub bytes: u64,
 }
 
@@ -109,7 +110,7 @@ impl Default for ImportOptions<'_> {
             xattrs: true,
             collect_unreadable: false,
         };
-        Self { rules, progress: Box::new(|_| {}) }
+        Self { rules, below: PathBuf::new(), progress: Box::new(|_| {}) }
     }
 }
 
@@ -161,6 +162,26 @@ impl<'a> ImportOptions<'a> {
         self
     }
 
+    /// Where in the layer the directory comes to stand, from the root. By default it is the layer's root itself. Directories
+    /// above are implied: an image shows the ones that it has, or makes them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use stratafs::{Image, host::ImportOptions};
+    ///
+    /// let dir = tempfile::tempdir().expect("a place to try this");
+    /// std::fs::write(dir.path().join("run.sh"), "#!/bin/sh\n").expect("a file to import");
+    ///
+    /// let layer = ImportOptions::new().below("/opt/game").import(dir.path())?.layer;
+    /// assert!(Image::from_layers([layer])?.view().exists("/opt/game/run.sh")?);
+    /// # Ok::<(), stratafs::Error>(())
+    /// ```
+    pub fn below(mut self, path: impl AsRef<Path>) -> Self {
+        self.below = path.as_ref().into();
+        self
+    }
+
     /// Calls `report` after each entry, on the thread that imports.
     pub fn progress(mut self, report: impl FnMut(Progress) + 'a) -> Self {
         self.progress = Box::new(report);
@@ -174,12 +195,15 @@ impl<'a> ImportOptions<'a> {
     /// As [`import`](fn@import); those of single entries are collected, if that was asked for.
     ///
     /// - `Unsupported`: see [`overlay_upper`](Self::overlay_upper).
+    /// - `InvalidInput`, `NameTooLong`: [`below`](Self::below) leaves the root, or no directory can be called so.
     /// - `Io`: a directory was moved while it was imported. Always ends the import: the way back is lost.
     pub fn import(self, path: impl AsRef<Path>) -> Result<Imported> {
         self.import_path(path::bytes(path.as_ref()))
     }
 
     fn import_path(mut self, root: &[u8]) -> Result<Imported> {
+        let below = path::normalise(path::bytes(&self.below))
+            .map_err(|kind| Error::new(IMPORT, path::bytes(&self.below), kind))?;
         let dir = open_root(root)?;
         let (rules, shared) = (self.rules, Shared::default());
         let progress = &mut *self.progress;
@@ -191,13 +215,31 @@ impl<'a> ImportOptions<'a> {
         if !rules.collect_unreadable && !unreadable.is_empty() {
             return Err(unreadable.swap_remove(0));
         }
-        Ok(Imported { layer: Layer::from_entries(entries)?, unreadable })
+        let layer = Layer::from_entries(moved(entries, &below))?;
+        Ok(Imported { layer, unreadable })
     }
+}
+
+/// The same entries in a directory further down.
+fn moved(mut entries: Vec<Entry>, below: &[u8]) -> Vec<Entry> {
+    if below.is_empty() {
+        return entries;
+    }
+    let move_path = |path: &mut Box<[u8]>| {
+        *path = if path.is_empty() { below.into() } else { path::join(below, path).into() };
+    };
+    for Entry { path, what } in &mut entries {
+        move_path(path);
+        if let What::Link(target) = what {
+            move_path(target);
+        }
+    }
+    entries
 }
 
 fn open_root(path: &[u8]) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::new(OP, path, errno))
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::new(IMPORT, path, errno))
 }
 
 /// Gives the files their bytes; those that have none, and their other names, go to what is unreadable.
@@ -211,7 +253,7 @@ fn settle(found: Found, mut outcomes: Vec<Outcome>, root: &[u8]) -> Found {
             (Ok(content), What::Object { inode, .. }) => inode.node = Node::File(content),
             (Ok(_), _) => unreachable!("because only objects are sent to be read"),
             (Err(fault), _) => {
-                unreadable.push(Error::new(OP, &host_path(root, path), fault));
+                unreadable.push(Error::new(IMPORT, &host_path(root, path), fault));
                 lost.insert(path.clone());
             }
         }
@@ -221,7 +263,7 @@ fn settle(found: Found, mut outcomes: Vec<Outcome>, root: &[u8]) -> Found {
             What::Link(first) if lost.contains(first) => {
                 let rule = "one more name of a file that could not be read";
                 let fault = Fault::rule(ErrorKind::Io, rule);
-                unreadable.push(Error::new(OP, &host_path(root, path), fault));
+                unreadable.push(Error::new(IMPORT, &host_path(root, path), fault));
                 false
             }
             _ => !lost.contains(path),

@@ -2,6 +2,7 @@
 //!
 //! <https://docs.kernel.org/filesystems/overlayfs.html>, "whiteouts and opaque directories".
 
+use bytes::Bytes;
 use rustix::fs::FileType;
 
 use super::attributes::Attributes;
@@ -10,7 +11,9 @@ use crate::attr::Device;
 use crate::error::{ErrorKind, Fault};
 
 /// "Extended attributes … `trusted.overlay.`"; with the mount option `userxattr` "`user.overlay.`" instead.
-const PREFIXES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+const PREFIXES: [&[u8]; 2] = [TRUSTED, USER];
+pub(super) const TRUSTED: &[u8] = b"trusted.overlay.";
+pub(super) const USER: &[u8] = b"user.overlay.";
 /// "… nested overlay mounts … `trusted.overlay.overlay.`": an attribute of the merged view, not of this mount.
 const ESCAPE: &[u8] = b"overlay.";
 
@@ -50,6 +53,19 @@ pub(super) fn take_marks(attributes: &mut Attributes) -> Result<Marks, Fault> {
     }
     *attributes = kept;
     Ok(marks)
+}
+
+/// The name under which overlayfs, with its own attributes under `prefix`, keeps an attribute of the merged view.
+pub(super) fn escaped(prefix: &[u8], name: &[u8]) -> Vec<u8> {
+    match name.strip_prefix(prefix) {
+        Some(rest) => [prefix, ESCAPE, rest].concat(),
+        None => name.to_vec(),
+    }
+}
+
+/// "A directory is made opaque by setting the xattr "trusted.overlay.opaque" to "y"."
+pub(super) fn opaque_mark(prefix: &[u8]) -> (Vec<u8>, Bytes) {
+    ([prefix, b"opaque"].concat(), Bytes::from_static(b"y"))
 }
 
 impl Marks {

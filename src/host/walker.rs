@@ -4,34 +4,25 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::vec;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::attributes::{self, Attributes};
 use super::facts::{Facts, Id};
 use super::import::{Progress, Rules};
+use super::levels::{Levels, OPEN, list};
 use super::readers::{Job, Shared};
 use super::upper::{self, Marks};
-use super::{OP, host_path};
+use super::{IMPORT, host_path};
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::layer::{Entry, What};
 use crate::tree::{self, Inode, Node};
-
-/// So many directories stay open on the way down; those further up are opened again on the way back.
-const OPEN_DIRS: usize = 32;
-
-/// How everything is opened: for reading, no symbolic link, no waiting for a fifo's other end, no terminal of its own.
-const OPEN: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
 
 /// What a walk came to.
 #[derive(Default)]
@@ -55,7 +46,7 @@ pub(super) struct Walker<'a> {
 #[derive(Default)]
 pub(super) struct State {
     /// The directories from the root down to where the walk is.
-    levels: Vec<Level>,
+    levels: Levels<Level>,
     /// The object at hand, from the root.
     path: Vec<u8>,
     /// The first name of each object that has several.
@@ -64,9 +55,6 @@ pub(super) struct State {
 }
 
 struct Level {
-    /// `None`: closed on the way down.
-    dir: Option<Rc<OwnedFd>>,
-    id: Id,
     names: vec::IntoIter<CString>,
     /// Where the path of the directory above ends.
     above: usize,
@@ -118,50 +106,32 @@ impl Walker<'_> {
     fn open(&mut self, dir: OwnedFd, above: usize) -> Result<(), Fault> {
         let facts = Facts::new(&fstat(&dir)?);
         let (attributes, marks) = self.attributes(|| attributes::of_file(dir.as_fd()))?;
-        let filesystem = self.state.levels.first().map_or(facts.id.0, |root| root.id.0);
+        let filesystem = self.state.levels.root().map_or(facts.id.0, |root| root.0);
         let stays_out = self.rules.one_file_system && facts.id.0 != filesystem;
         let names = if stays_out { Vec::new() } else { list(&dir)? };
         self.put_object(&facts, attributes, Node::Dir(tree::Dir::default()), marks.opaque);
-        self.state.levels.push(Level {
-            dir: Some(Rc::new(dir)),
-            id: facts.id,
-            names: names.into_iter(),
-            above,
-            holds_whiteouts: marks.holds_whiteouts,
-        });
-        if let Some(distant) = self.state.levels.iter_mut().nth_back(OPEN_DIRS) {
-            distant.dir = None;
-        }
+        let holds_whiteouts = marks.holds_whiteouts;
+        let level = Level { names: names.into_iter(), above, holds_whiteouts };
+        self.state.levels.push(dir, facts.id, level);
         Ok(())
     }
 
     /// Goes back to the directory above, and opens it again if it was closed.
     fn leave(&mut self) -> Result<()> {
-        let Some(Level { dir: Some(dir), above, .. }) = self.state.levels.pop() else {
-            unreachable!("because the directory at hand is open")
-        };
+        let Some((dir, Level { above, .. })) = self.state.levels.pop() else { return Ok(()) };
         self.state.path.truncate(above);
-        if let Some(level) = self.state.levels.last_mut()
-            && level.dir.is_none()
-        {
-            match open_above(&dir, level.id) {
-                Ok(dir) => level.dir = Some(Rc::new(dir)),
-                Err(fault) => return Err(self.error(fault)),
-            }
-        }
-        Ok(())
+        self.state.levels.reopen(&dir).map_err(|fault| self.error(fault))
     }
 
     fn error(&self, fault: Fault) -> Error {
-        Error::new(OP, &host_path(self.root, &self.state.path), fault)
+        Error::new(IMPORT, &host_path(self.root, &self.state.path), fault)
     }
 }
 
 /// The objects
 impl Walker<'_> {
     fn import(&mut self, name: &CStr, above: usize) -> Result<(), Fault> {
-        let level = self.state.levels.last().expect("because a name comes from a level");
-        let dir = Rc::clone(level.dir.as_ref().expect("because the directory at hand is open"));
+        let dir = Arc::clone(self.state.levels.dir());
         let facts = Facts::new(&statat(&*dir, name, AtFlags::SYMLINK_NOFOLLOW)?);
         if facts.is_dir() {
             return self.import_dir(&dir, name, &facts, above);
@@ -220,15 +190,10 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn import_special(
-        &mut self,
-        dir: &Rc<OwnedFd>,
-        name: &CStr,
-        facts: &Facts,
-    ) -> Result<(), Fault> {
+    fn import_special(&mut self, dir: &OwnedFd, name: &CStr, facts: &Facts) -> Result<(), Fault> {
         let node = match facts.kind {
             FileType::Symlink => {
-                Node::Symlink(readlinkat(&**dir, name, Vec::new())?.as_bytes().into())
+                Node::Symlink(readlinkat(dir, name, Vec::new())?.as_bytes().into())
             }
             FileType::Fifo => Node::Fifo,
             FileType::Socket => Node::Socket,
@@ -271,28 +236,4 @@ impl Walker<'_> {
     fn put(&mut self, what: What) {
         self.state.found.entries.push(Entry { path: self.state.path.as_slice().into(), what });
     }
-}
-
-/// The names in a directory, sorted. Through a copy of the descriptor, because opening `.` anew asks for the right to
-/// search, which listing does not need.
-fn list(dir: &OwnedFd) -> Result<Vec<CString>, Fault> {
-    let mut names = Vec::new();
-    for entry in Dir::new(dir.try_clone()?)? {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_owned());
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
-/// The directory above, if it is still the one that it was on the way down: `..` of a directory that somebody moves
-/// leads elsewhere.
-fn open_above(dir: &OwnedFd, id: Id) -> Result<OwnedFd, Fault> {
-    let above = openat(dir, c"..", OPEN | OFlags::DIRECTORY, Mode::empty())?;
-    if Facts::new(&fstat(&above)?).id != id {
-        return Err(Fault::rule(ErrorKind::Io, "a directory was moved while it was imported"));
-    }
-    Ok(above)
 }

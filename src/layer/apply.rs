@@ -2,6 +2,8 @@
 //!
 //! The order of entries in a layer has no meaning, so there are three passes (semantics L38 to L51): first what is
 //! removed, which touches only what lies below; then objects, parents first; then hard links, whose targets are there.
+//!
+//! Whoever wants to know what a layer did to the filesystem below it passes a [`Watch`].
 
 use super::{Entry, Layer, What, refuse};
 use crate::error::{ErrorKind, Fault, Result};
@@ -13,7 +15,19 @@ const OP: &str = "apply layer";
 
 /// `layer` over `below`. All or nothing: an error gives no tree. Where nobody else has `below`, it is changed in place.
 pub(crate) fn apply(below: Tree, layer: &Layer) -> Result<Tree> {
-    let mut apply = Apply { tree: below, entries: layer.raw_entries(), open: Vec::new() };
+    apply_watched(below, layer, &mut ())
+}
+
+/// The same, and `watch` hears of each step.
+pub(crate) fn apply_watched<W: Watch>(below: Tree, layer: &Layer, watch: &mut W) -> Result<Tree> {
+    let entries = layer.raw_entries();
+    let mut apply = Apply { tree: below, entries, open: Vec::new(), watch };
+    if W::WATCHES {
+        for entry in apply.entries {
+            apply.look_below(entry);
+        }
+        apply.open.clear();
+    }
     for entry in apply.entries {
         apply.remove(entry);
     }
@@ -34,15 +48,61 @@ pub(crate) fn apply(below: Tree, layer: &Layer) -> Result<Tree> {
     Ok(apply.tree)
 }
 
-struct Apply<'a> {
+/// Is told what a layer does, step by step. Objects that the layer makes have the numbers from the tree's `next_ino` on.
+pub(crate) trait Watch {
+    /// Whether anybody listens.
+    const WATCHES: bool = true;
+
+    /// An object or a link of this layer has a name that the layers below have too. Comes before all other steps.
+    fn covers(&mut self) {}
+
+    /// An object is about to lose one of its names; with the last one it goes.
+    fn loses_name(&mut self, _: Ino, _: &Inode) {}
+
+    /// A directory of the layers below got the attributes of this one's.
+    fn merged(&mut self, _dir: Ino) {}
+
+    /// A hard link of this layer acts.
+    fn linked(&mut self, _dir: Ino, _name: &Name, _link: Link) {}
+}
+
+/// What a hard link did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It gave the object one more name.
+    New,
+    /// The name led to the object already.
+    Same,
+}
+
+/// Nobody wants to know.
+impl Watch for () {
+    const WATCHES: bool = false;
+}
+
+struct Apply<'a, 'w, W> {
     tree: Tree,
     entries: &'a [Entry],
     /// The directory of the last entry, from the root down: path and number of each. Entries come sorted, so the next
     /// one starts from the deepest that they share.
     open: Vec<(&'a [u8], Ino)>,
+    watch: &'w mut W,
 }
 
-impl<'a> Apply<'a> {
+impl<'a, W: Watch> Apply<'a, '_, W> {
+    /// Before anything is done: whether the layers below have the name of an entry.
+    fn look_below(&mut self, entry: &'a Entry) {
+        if !matches!(entry.what, What::Object { .. } | What::Link(_)) {
+            return;
+        }
+        let (dir, name) = path::split_last(&entry.path);
+        let is_there = entry.path.is_empty()
+            || self.lower_dir(dir).is_some_and(|dir| self.tree.lookup(dir, name).is_some());
+        if is_there {
+            self.watch.covers();
+        }
+    }
+
     /// First pass: a whiteout or an opaque directory removes what is below, and nothing that this layer brings.
     fn remove(&mut self, entry: &'a Entry) {
         match &entry.what {
@@ -56,7 +116,8 @@ impl<'a> Apply<'a> {
             }
             what if what.is_opaque() => {
                 if let Some(dir) = self.lower_dir(&entry.path) {
-                    self.tree.clear_dir(dir, &mut |_, _| {});
+                    let Self { tree, watch, .. } = self;
+                    tree.clear_dir(dir, &mut |tree, ino| watch.loses_name(ino, tree.expect(ino)));
                     self.open.clear();
                 }
             }
@@ -65,8 +126,10 @@ impl<'a> Apply<'a> {
     }
 
     fn remove_name(&mut self, dir: Ino, name: &[u8], ino: Ino) {
-        if self.tree.expect(ino).is_dir() {
-            self.tree.forget_subtree(ino, &mut |_, _| {});
+        let Self { tree, watch, .. } = &mut *self;
+        watch.loses_name(ino, tree.expect(ino));
+        if tree.expect(ino).is_dir() {
+            tree.forget_subtree(ino, &mut |tree, ino| watch.loses_name(ino, tree.expect(ino)));
             // By a symbolic link to further up, what goes may be what is open.
             self.open.clear();
         }
@@ -127,6 +190,7 @@ impl<'a> Apply<'a> {
             nlink: dir.nlink,
             node: dir.node.clone(),
         };
+        self.watch.merged(ino);
     }
 
     /// The directory at a path, made if it is missing and in place of whatever else is there (semantics L33 to L35).
@@ -153,16 +217,20 @@ impl<'a> Apply<'a> {
     fn link(&mut self, path: &'a [u8], target: &[u8]) -> Result<(), Fault> {
         let (parent, name) = path::split_last(path);
         let dir = self.make_dir(parent);
-        let ino = self.target(target)?;
-        match self.tree.lookup(dir, name) {
-            Some(old) if old == ino => return Ok(()),
+        let (ino, name) = (self.target(target)?, Name::from(name));
+        match self.tree.lookup(dir, &name) {
+            Some(old) if old == ino => {
+                self.watch.linked(dir, &name, Link::Same);
+                return Ok(());
+            }
             Some(old) => {
-                self.remove_name(dir, name, old);
+                self.remove_name(dir, &name, old);
                 self.target(target)?;
             }
             None => {}
         }
-        self.tree.bind(dir, Name::from(name), ino);
+        self.watch.linked(dir, &name, Link::New);
+        self.tree.bind(dir, name, ino);
         Ok(())
     }
 

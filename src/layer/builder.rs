@@ -195,48 +195,49 @@ impl Layer {
         entries.reverse();
         entries.dedup_by(|later, kept| later.path == kept.path);
         entries.reverse();
-        make_anew(&mut entries);
-        check_parents(op, &entries)?;
+        settle_parents(op, &mut entries)?;
+        settle_whiteouts(&mut entries);
         resolve_links(op, &mut entries)?;
         Ok(Self::new(entries))
     }
 }
 
-/// A name that is removed and has something below it is a new directory there (semantics L39): one form for one change.
-fn make_anew(entries: &mut [Entry]) {
-    // From the end, so that the nearest entry that brings something is known.
-    let mut brought: Option<usize> = None;
-    for index in (0..entries.len()).rev() {
-        let is_above = |below: usize| path::is_within(&entries[below].path, &entries[index].path);
-        match entries[index].what {
-            What::Whiteout if brought.is_some_and(is_above) => {
-                entries[index].what = What::Object { inode: Inode::implied_dir(), opaque: true };
+/// In one layer nothing lies below anything but directories. A whiteout there acts on nothing (semantics L44): it is no
+/// mistake, but it is no change either.
+fn settle_parents(op: &'static str, entries: &mut Vec<Entry>) -> Result<()> {
+    let mut blocked: Option<Box<[u8]>> = None;
+    let mut misplaced = None;
+    entries.retain(|entry| {
+        let is_below =
+            |file: &[u8]| entry.path.strip_prefix(file).is_some_and(|rest| rest.starts_with(b"/"));
+        let is_whiteout = matches!(entry.what, What::Whiteout);
+        if blocked.as_deref().is_some_and(is_below) {
+            if !is_whiteout {
+                misplaced.get_or_insert_with(|| entry.path.clone());
             }
-            What::Whiteout => continue,
-            _ => {}
+            return false;
         }
-        brought = Some(index);
-    }
+        blocked = (!is_whiteout && !entry.what.is_dir()).then(|| entry.path.clone());
+        true
+    });
+    misplaced.map_or(Ok(()), |path| {
+        let rule = "it lies below something that this layer makes no directory";
+        Err(refuse(&path, op, Fault::rule(ErrorKind::NotADirectory, rule)))
+    })
 }
 
-/// In one layer nothing lies below anything but directories.
-fn check_parents(op: &'static str, entries: &[Entry]) -> Result<()> {
-    let mut blocked: Option<&[u8]> = None;
-    for entry in entries {
-        if let Some(file) = blocked
-            && entry.path.strip_prefix(file).is_some_and(|rest| rest.starts_with(b"/"))
+/// A whiteout takes away what is below, so what this layer has there lies in a directory that is new (semantics L39).
+fn settle_whiteouts(entries: &mut [Entry]) {
+    let mut content: Option<usize> = None;
+    for index in (0..entries.len()).rev() {
+        if !matches!(entries[index].what, What::Whiteout) {
+            content = Some(index);
+        } else if content.is_some_and(|at| path::is_within(&entries[at].path, &entries[index].path))
         {
-            // A whiteout below a file acts on nothing (semantics L44), but it is no mistake.
-            if matches!(entry.what, What::Whiteout) {
-                continue;
-            }
-            let rule = "it lies below something that this layer makes no directory";
-            return Err(refuse(&entry.path, op, Fault::rule(ErrorKind::NotADirectory, rule)));
+            entries[index].what = What::Object { inode: Inode::implied_dir(), opaque: true };
+            content = Some(index);
         }
-        let is_object = !matches!(entry.what, What::Whiteout);
-        blocked = (is_object && !entry.what.is_dir()).then_some(&entry.path);
     }
-    Ok(())
 }
 
 /// Makes every hard link point at an object of this layer, or at a path of a layer below: never at a link. An object of

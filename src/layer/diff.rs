@@ -128,10 +128,14 @@ impl fmt::Debug for Diff {
 /// Compared are names, types, modes, owners, the time of modification, attributes, targets, device numbers, bytes, and
 /// which names are links of one file.
 pub(crate) fn diff(old: &Tree, new: &Tree) -> Result<Diff> {
-    let mut differ = Differ { old, new, found: Vec::new(), linked: HashSet::new() };
+    let mut differ =
+        Differ { old, new, found: Vec::new(), linked: HashSet::new(), below: Vec::new() };
     match new.changed_since(old) {
         Some(changed) => differ.compare_changed(changed)?,
         None => differ.compare_objects(b"", Ino::ROOT, Ino::ROOT)?,
+    }
+    while let Some((path, old, new)) = differ.below.pop() {
+        differ.compare_children(&path, old, new)?;
     }
     Ok(differ.finish())
 }
@@ -142,6 +146,8 @@ struct Differ<'a> {
     found: Vec<(Box<[u8]>, Found, ChangeKind)>,
     /// Objects with several names that are dealt with.
     linked: HashSet<Ino>,
+    /// Directories in which children are still to be compared: a list and not a recursion, however deep they lie.
+    below: Vec<(Vec<u8>, Ino, Ino)>,
 }
 
 /// What stands at a path now.
@@ -220,7 +226,8 @@ impl Differ<'_> {
         match (self.old.expect(old).is_dir(), self.new.expect(new).is_dir()) {
             (true, true) => {
                 self.compare_dir_itself(path, old, new);
-                self.compare_children(path, old, new)
+                self.below.push((path.to_vec(), old, new));
+                Ok(())
             }
             (false, false) => self.compare_files(path, old, new),
             _ => self.add(path, new, ChangeKind::Changed),

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::apply::apply;
+pub(crate) use self::apply::{Link, Watch, apply, apply_watched};
 pub use self::builder::LayerBuilder;
 pub(crate) use self::diff::diff;
 pub use self::diff::{Change, ChangeKind, Diff};
@@ -184,7 +184,7 @@ impl Layer {
                 What::Opaque => EntryKind::OpaqueWhiteout,
                 What::Link(target) => EntryKind::HardLink(absolute(target)),
                 What::Object { inode, opaque } => EntryKind::Object {
-                    metadata: Metadata { nlink: inode.nlink.max(1), ..inode.metadata(Ino(0)) },
+                    metadata: Metadata { nlink: 1, ..inode.metadata(Ino(0)) },
                     opaque: *opaque,
                 },
             },

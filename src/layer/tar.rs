@@ -49,7 +49,7 @@ pub(crate) fn write(layer: &Layer, out: &mut impl Write) -> Result<()> {
     let mut entries: Vec<&Entry> = layer.raw_entries().iter().collect();
     entries.sort_by(|a, b| compare(a, b));
     for entry in entries.into_iter().filter(|entry| has_tar_form(layer, entry)) {
-        write_entry(entry, out).map_err(|fault| refuse(&entry.path, OP, fault))?;
+        write_entry(layer, entry, out).map_err(|fault| refuse(&entry.path, OP, fault))?;
     }
     out.write_all(&[0; 2 * BLOCK as usize]).map_err(|error| refuse(b"", OP, error))
 }
@@ -87,7 +87,7 @@ fn compare(a: &Entry, b: &Entry) -> Ordering {
     }
 }
 
-fn write_entry(entry: &Entry, out: &mut impl Write) -> Result<(), Fault> {
+fn write_entry(layer: &Layer, entry: &Entry, out: &mut impl Write) -> Result<(), Fault> {
     let path = &*entry.path;
     check_name(path)?;
     match &entry.what {
@@ -98,7 +98,10 @@ fn write_entry(entry: &Entry, out: &mut impl Write) -> Result<(), Fault> {
         What::Link(target) => {
             let mut header = EntryBuilder::new_ustar();
             header.entry_type(EntryType::Link).path(path).link_name(target);
-            header.mode(0o644).map_err(unfit)?;
+            match layer.at(target) {
+                Some(What::Object { inode, .. }) => describe(&mut header, inode)?,
+                _ => drop(header.mode(0o644).map_err(unfit)?),
+            }
             Ok(out.write_all(&header.finish_bytes())?)
         }
         What::Object { inode, opaque } => {
@@ -150,23 +153,30 @@ fn write_object(path: &[u8], inode: &Inode, out: &mut impl Write) -> Result<(), 
         Node::Socket => unreachable!("because what has no tar form is left out"),
     };
     header.entry_type(entry_type).path(&name);
-    header.mode(inode.mode).and_then(|header| header.uid(inode.uid.into())).map_err(unfit)?;
-    header.gid(inode.gid.into()).map_err(unfit)?;
     if let Some(device) = inode.device() {
         header.device(device.major, device.minor).map_err(unfit)?;
     }
     if let Some(content) = contents {
         header.size(content.len()).map_err(unfit)?;
     }
-    write_time(&mut header, inode.times.get(Time::Modified))?;
+    describe(&mut header, inode)?;
+    out.write_all(&header.finish_bytes())?;
+    contents.map_or(Ok(()), |content| write_contents(content, out))
+}
+
+/// What all names of an object say of it. A hard link too: containers/storage gives the file what is in the header of a
+/// link, so that one without would make a file of somebody's own one that all can read, and take its rights away.
+fn describe(header: &mut EntryBuilder, inode: &Inode) -> Result<(), Fault> {
+    header.mode(inode.mode).and_then(|header| header.uid(inode.uid.into())).map_err(unfit)?;
+    header.gid(inode.gid.into()).map_err(unfit)?;
+    write_time(header, inode.times.get(Time::Modified))?;
     for (name, value) in inode.xattrs.iter() {
         let name = std::str::from_utf8(name).ok().filter(|name| !name.contains('='));
         let rule = "a PAX record cannot hold an attribute name with = or without UTF-8";
         let name = name.ok_or_else(|| Fault::rule(ErrorKind::InvalidInput, rule))?;
         header.add_pax(&["SCHILY.xattr.", name].concat(), value);
     }
-    out.write_all(&header.finish_bytes())?;
-    contents.map_or(Ok(()), |content| write_contents(content, out))
+    Ok(())
 }
 
 fn unfit(error: impl std::fmt::Display) -> Fault {
@@ -239,6 +249,19 @@ mod tests {
         let names: Vec<_> =
             tar.chunks(512).map(|block| block[..100].split(|b| *b == 0).next().unwrap()).collect();
         assert_eq!(names, [&b"a/"[..], b"a/.wh.z", b"a/a", b"b/", b"b/.wh..wh..opq", b"", b""]);
+    }
+
+    /// Tools take the header of a link for what the file is: one of 0600 must not become one of 0644.
+    #[test]
+    fn l53_the_header_of_a_hard_link_says_what_its_file_is() {
+        let attrs = crate::Attrs::new().mode(0o4710).uid(7).modified(Timestamp::new(9, 0));
+        let layer = Layer::builder().file("/a", "x").attrs(attrs).hard_link("/a", "/b");
+        let mut tar = Vec::new();
+        write(&layer.build().unwrap(), &mut tar).unwrap();
+        let (file, link) = (&tar[..512], &tar[1024..1536]);
+        assert_eq!((&link[..2], link[156]), (&b"b\0"[..], b'1'));
+        // Mode, uid, gid; not the size, because a link has none; time.
+        assert_eq!((&file[100..124], &file[136..148]), (&link[100..124], &link[136..148]));
     }
 
     #[test]

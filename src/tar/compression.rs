@@ -18,11 +18,11 @@ pub enum Compression {
 }
 
 /// Enough of a stream to know what it is.
-pub(super) const BEGINNING: usize = 512;
+pub(crate) const BEGINNING: usize = 512;
 
 impl Compression {
     /// What a stream is that begins like this, if it is nothing that is known not to be read here.
-    pub(super) fn of(beginning: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn of(beginning: &[u8]) -> Result<Self, Fault> {
         // An archive may begin with a file that is named like one of these.
         if beginning.first_chunk().is_some_and(header::is_header) {
             return Ok(Self::None);

@@ -37,10 +37,12 @@ mod zstd;
 
 use std::io::{Read, Write};
 
+#[cfg(feature = "oci")]
+pub(crate) use self::compression::BEGINNING;
 pub use self::compression::Compression;
 pub use self::options::{ReadLayer, ReadOptions, Skipped, SkippedPart};
-#[allow(unused_imports, reason = "stores unpack")]
-pub(crate) use self::unpack::{Contents, Unpacked, unpack};
+#[cfg(feature = "oci")]
+pub(crate) use self::unpack::{Contents, unpack};
 pub use self::write::{WriteOptions, Written};
 use crate::error::Result;
 use crate::layer::Layer;

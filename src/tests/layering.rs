@@ -157,3 +157,18 @@ fn regression_hard_link_below_its_own_target_is_refused() {
         assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput), "{error}");
     }
 }
+
+/// `diff` went down by recursion where the two trees have no base in common, and a tree of some thousand levels overflowed
+/// the stack of a thread.
+#[test]
+fn regression_diff_of_deep_trees_takes_no_stack() {
+    let deep = |name: &str| {
+        let layer = Layer::from([("d/".repeat(50_000) + name, "1")]);
+        Image::from_layers([layer]).unwrap().view()
+    };
+    let diff = deep("a").diff(&deep("b")).unwrap();
+    assert_eq!(
+        diff.changes().filter(|change| change.kind != crate::ChangeKind::Changed).count(),
+        2
+    );
+}

@@ -270,6 +270,7 @@ pub(super) fn lay(model: &mut Model, literal: &Literal) {
 
 fn try_lay(model: &mut Model, literal: &Literal) -> bool {
     model.now = 0;
+    let literal = &settled(literal);
     for (path, say) in literal {
         let (dir, name) = path.rsplit_once('/').unwrap();
         match say {
@@ -316,6 +317,21 @@ fn try_lay(model: &mut Model, literal: &Literal) -> bool {
         Say::Link(target) => link(model, literal, path, target),
         _ => true,
     })
+}
+
+/// A whiteout with something below it stands for a directory that is new.
+fn settled(literal: &Literal) -> Literal {
+    let has_content = |path: &String| {
+        let below = |(other, say): (&String, &Say)| {
+            *say != Say::Whiteout && above(other).any(|dir| dir == path)
+        };
+        literal.iter().any(below)
+    };
+    let settle = |(path, say): (&String, &Say)| {
+        let is_new = *say == Say::Whiteout && has_content(path);
+        (path.clone(), if is_new { Say::Opaque(0o755) } else { say.clone() })
+    };
+    literal.iter().map(settle).collect()
 }
 
 fn link<'a>(model: &mut Model, literal: &'a Literal, path: &str, mut target: &'a str) -> bool {

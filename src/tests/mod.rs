@@ -8,8 +8,11 @@ mod layering;
 mod layers;
 mod limits;
 mod model;
+#[cfg(feature = "oci")]
+mod oci;
 mod ops;
 mod picture;
+mod providers;
 mod squash;
 mod states;
 #[cfg(feature = "tar")]

@@ -254,9 +254,10 @@ impl BaseBuilder {
         Self { base }
     }
 
-    /// The next object gets the next number.
+    /// The next object gets the next number. Its links are counted when its names come.
     pub(crate) fn inode(&mut self, inode: Inode) -> Result<Ino, TooLarge> {
-        self.base.inodes.push(inode);
+        let nlink = if inode.is_dir() { 2 } else { 0 };
+        self.base.inodes.push(Inode { nlink, ..inode });
         u32::try_from(self.base.inodes.len()).map_err(|_| TooLarge)?;
         Ok(Ino(self.base.inodes.len() as u64))
     }
@@ -287,6 +288,11 @@ impl BaseBuilder {
         };
         base.arena.extend_from_slice(text);
         base.entries.push(entry);
+        if id > 0 {
+            let is_dir = base.inodes[ino.0 as usize - 1].is_dir();
+            let counted = if is_dir { base.entries[parent.0 as usize].ino } else { ino.0 as u32 };
+            base.inodes[counted as usize - 1].nlink += 1;
+        }
         match base.entry_of.len() as u64 + 1 {
             next if next == ino.0 => base.entry_of.push(EntryId(id)),
             _ => base.more_names.entry(ino).or_default().push(EntryId(id)),

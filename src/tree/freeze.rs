@@ -68,7 +68,7 @@ fn frozen(inode: &Inode) -> Inode {
         mode: inode.mode,
         uid: inode.uid,
         gid: inode.gid,
-        nlink: inode.nlink,
+        nlink: 0,
         times: inode.times,
         xattrs,
         node,

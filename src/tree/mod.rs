@@ -14,6 +14,8 @@ mod check;
 mod children;
 mod edit;
 mod freeze;
+#[cfg(feature = "oci")]
+mod freezer;
 mod inode;
 mod slots;
 
@@ -23,6 +25,8 @@ use im::OrdMap;
 
 pub(crate) use self::base::{Base, EntryId};
 pub(crate) use self::children::Children;
+#[cfg(feature = "oci")]
+pub(crate) use self::freezer::Freezer;
 pub(crate) use self::inode::{Dir, Ino, Inode, Links, Node, Slot};
 use self::slots::Slots;
 use crate::attr::{Time, Timestamp};

@@ -239,13 +239,49 @@ macro_rules! reading_methods {
                 path: impl AsRef<std::path::Path>,
                 name: impl AsRef<[u8]>,
             ) -> $crate::Result<bytes::Bytes> {
-                let (path, name) = ($crate::path::bytes(path.as_ref()), name.as_ref());
+                let path = $crate::path::bytes(path.as_ref());
+                self.attribute("xattr", path, name.as_ref(), $crate::walk::Follow::Yes)
+            }
+
+            /// The same of a symbolic link itself, like `lgetxattr(2)`.
+            ///
+            /// # Errors
+            ///
+            /// As [`xattr`](Self::xattr).
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use stratafs::{Image, Layer};
+            ///
+            /// let layer = Layer::builder().symlink("target", "/link").xattr("trusted.note", "kept").build()?;
+            /// let image = Image::from_layers([layer])?;
+            /// assert_eq!(image.view().symlink_xattrs("/link")?, ["trusted.note"]);
+            /// assert_eq!(image.view().symlink_xattr("/link", "trusted.note")?, "kept");
+            /// # Ok::<(), stratafs::Error>(())
+            /// ```
+            pub fn symlink_xattr(
+                &self,
+                path: impl AsRef<std::path::Path>,
+                name: impl AsRef<[u8]>,
+            ) -> $crate::Result<bytes::Bytes> {
+                let path = $crate::path::bytes(path.as_ref());
+                self.attribute("symlink_xattr", path, name.as_ref(), $crate::walk::Follow::No)
+            }
+
+            fn attribute(
+                &self,
+                op: &'static str,
+                path: &[u8],
+                name: &[u8],
+                follow: $crate::walk::Follow,
+            ) -> $crate::Result<bytes::Bytes> {
                 self.see(|space| {
                     $crate::xattr::check_name(name)?;
-                    let place = space.lookup(path, $crate::walk::Follow::Yes)?;
+                    let place = space.lookup(path, follow)?;
                     $crate::xattr::get(space.creds, space.inode(place), name)
                 })
-                .map_err(|fault| $crate::Error::new("xattr", path, fault))
+                .map_err(|fault| $crate::Error::new(op, path, fault))
             }
 
             /// The names of all extended attributes, sorted; those in `trusted.` only to root. Symbolic links are followed.
@@ -258,11 +294,33 @@ macro_rules! reading_methods {
                 path: impl AsRef<std::path::Path>,
             ) -> $crate::Result<Vec<std::ffi::OsString>> {
                 let path = $crate::path::bytes(path.as_ref());
+                self.attributes("xattrs", path, $crate::walk::Follow::Yes)
+            }
+
+            /// The same of a symbolic link itself, like `llistxattr(2)`.
+            ///
+            /// # Errors
+            ///
+            /// As [`metadata`](Self::metadata).
+            pub fn symlink_xattrs(
+                &self,
+                path: impl AsRef<std::path::Path>,
+            ) -> $crate::Result<Vec<std::ffi::OsString>> {
+                let path = $crate::path::bytes(path.as_ref());
+                self.attributes("symlink_xattrs", path, $crate::walk::Follow::No)
+            }
+
+            fn attributes(
+                &self,
+                op: &'static str,
+                path: &[u8],
+                follow: $crate::walk::Follow,
+            ) -> $crate::Result<Vec<std::ffi::OsString>> {
                 self.see(|space| {
-                    let place = space.lookup(path, $crate::walk::Follow::Yes)?;
+                    let place = space.lookup(path, follow)?;
                     Ok($crate::xattr::names(space.creds, space.inode(place)))
                 })
-                .map_err(|fault: $crate::error::Fault| $crate::Error::new("xattrs", path, fault))
+                .map_err(|fault: $crate::error::Fault| $crate::Error::new(op, path, fault))
             }
         }
     };

@@ -127,6 +127,8 @@ fn ask_path(container: &Container, at: &[u8], mode: u32) {
     check("read_dir", at, container.read_dir(p));
     check("walk", at, container.walk(p));
     check("xattrs", at, container.xattrs(p));
+    check("symlink_xattr", at, container.symlink_xattr(p, "user.a"));
+    check("symlink_xattrs", at, container.symlink_xattrs(p));
     check("open", at, container.open(p));
     check("open", at, container.view().open(p));
     check("create_dir", at, container.create_dir_with(p, mode));

@@ -532,3 +532,62 @@ fn remove_dir_all_changes_the_ctime_of_files_that_keep_a_link() {
     assert_eq!((metadata.nlink(), metadata.changed()), (1, Timestamp::new(11, 0)));
     sound(&container);
 }
+
+#[test]
+fn attributes_of_a_symbolic_link_are_its_own() {
+    let layer = Layer::builder()
+        .file("/file", "")
+        .xattr("user.of", "file")
+        .symlink("file", "/link")
+        .xattr("trusted.of", "link")
+        .xattr("user.odd", "only a layer can bring it")
+        .build()
+        .unwrap();
+    let container = Image::from_layers([layer]).unwrap().container();
+    assert_eq!(container.xattrs("/link").unwrap(), ["user.of"]);
+    assert_eq!(container.symlink_xattrs("/link").unwrap(), ["trusted.of", "user.odd"]);
+    assert_eq!(container.symlink_xattr("/link", "trusted.of").unwrap(), "link");
+    assert_eq!(container.view().symlink_xattr("/file", "user.of").unwrap(), "file");
+    let odd = container.symlink_xattr("/link", "user.odd").unwrap();
+    assert_eq!(odd, "only a layer can bring it", "what is listed can be read");
+    let missing = container.symlink_xattr("/link", "user.of").unwrap_err();
+    assert_eq!((missing.kind(), missing.op()), (ErrorKind::NoData, "symlink_xattr"));
+    let user = container.as_user(Credentials::user(7, 7));
+    assert_eq!(user.symlink_xattrs("/link").unwrap(), ["user.odd"]);
+    assert_eq!(user.symlink_xattr("/link", "user.odd").unwrap_err().kind(), ErrorKind::NoData);
+}
+
+#[test]
+fn an_entry_of_a_listing_tells_all_of_its_object() {
+    let layer = Layer::builder()
+        .file("/d/file", "bytes")
+        .xattr("user.a", "1")
+        .symlink("file", "/d/link")
+        .fifo("/fifo")
+        .build()
+        .unwrap();
+    let container = Image::from_layers([layer]).unwrap().container();
+    let mut root = container.read_dir("/").unwrap();
+    let dir = root.next().unwrap();
+    container.remove_dir_all("/d").unwrap();
+    let inside: Vec<_> = dir.read_dir().unwrap().collect();
+    assert_eq!(inside[0].xattrs(), [("user.a".into(), "1".into())]);
+    assert_eq!((inside[0].read_link(), inside[1].read_link()), (None, Some("file".into())));
+    let mut text = String::new();
+    inside[0].open().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "bytes", "as it was when it was listed");
+    let refused = inside[0].read_dir().unwrap_err();
+    assert_eq!(refused.to_string(), r#"read_dir "/d/file": not a directory"#);
+    assert_eq!(root.next().unwrap().open().unwrap_err().kind(), ErrorKind::NoDevice);
+}
+
+#[test]
+fn an_entry_of_a_listing_is_what_its_reader_may_see() {
+    let container = Image::scratch().container();
+    container.write("/secret", "key").unwrap();
+    container.set_attrs("/secret", Attrs::new().mode(0o600)).unwrap();
+    let user = container.as_user(Credentials::user(7, 7));
+    let secret = user.read_dir("/").unwrap().next().unwrap();
+    assert_eq!(secret.open().unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert!(secret.xattrs().is_empty());
+}

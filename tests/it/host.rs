@@ -19,18 +19,18 @@ use stratafs::host::{self, ImportOptions};
 use stratafs::{EntryKind, ErrorKind, FileType, Image, Layer, View};
 use tempfile::TempDir;
 
-fn tempdir() -> TempDir {
+pub(crate) fn tempdir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn view(layer: Layer) -> View {
+pub(crate) fn view(layer: Layer) -> View {
     let view = Image::from_layers([layer]).unwrap().view();
     assert_eq!(view.check(), Vec::<String>::new());
     view
 }
 
 /// Tells another thread to stop when dropped, so that a test that fails does not wait for it for ever.
-struct Stop<'a>(&'a AtomicBool);
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
@@ -39,7 +39,7 @@ impl Drop for Stop<'_> {
 }
 
 /// Whether this test runs with all rights; if not, says that it is skipped.
-fn is_root(why: &str) -> bool {
+pub(crate) fn is_root(why: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         println!("skipped: not root, who is needed {why}");
@@ -48,7 +48,7 @@ fn is_root(why: &str) -> bool {
 }
 
 /// Runs `act` on a thread that is somebody without rights.
-fn as_nobody<R: Send>(act: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn as_nobody<R: Send>(act: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| {
         let nobody = scope.spawn(|| {
             if rustix::process::geteuid().is_root() {
@@ -63,18 +63,18 @@ fn as_nobody<R: Send>(act: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-fn set_mtime(path: &Path, secs: i64, nanos: i64) {
+pub(crate) fn set_mtime(path: &Path, secs: i64, nanos: i64) {
     let time = Timespec { tv_sec: secs, tv_nsec: nanos };
     let times = Timestamps { last_access: time, last_modification: time };
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
-fn mkfifo(path: &Path) {
+pub(crate) fn mkfifo(path: &Path) {
     let fifo = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(CWD, path, fifo, Mode::from_raw_mode(0o640), 0).unwrap();
 }
 
-fn mkdev(path: &Path, major: u32, minor: u32) {
+pub(crate) fn mkdev(path: &Path, major: u32, minor: u32) {
     let device = rustix::fs::makedev(major, minor);
     let kind = rustix::fs::FileType::CharacterDevice;
     rustix::fs::mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), device).unwrap();
@@ -132,7 +132,7 @@ fn differences(host: &Path, view: &View, path: &Path) -> Vec<String> {
 }
 
 /// Compares a whole tree with the directory, in both directions.
-fn assert_same_tree(host: &Path, view: &View) {
+pub(crate) fn assert_same_tree(host: &Path, view: &View) {
     let mut theirs = vec![PathBuf::from("/")];
     let mut next = 0;
     while let Some(dir) = theirs.get(next).cloned() {
@@ -295,12 +295,38 @@ fn extended_attributes_are_imported_unless_unwanted() {
         let imported = view(layer.clone());
         assert_eq!(imported.xattr("/device", "trusted.device").unwrap(), "d");
         assert_eq!(imported.xattrs("/file").unwrap().len(), 2, "the link's are not the file's");
-        // Views follow links, so that of the link shows in the digest only.
+        assert_eq!(imported.symlink_xattr("/link", "trusted.link").unwrap(), "l");
         rustix::fs::lremovexattr(dir.path().join("link"), "trusted.link").unwrap();
         assert_ne!(host::import(dir.path()).unwrap().diff_id().unwrap(), layer.diff_id().unwrap());
     }
     let bare = ImportOptions::new().xattrs(false).import(dir.path()).unwrap().layer;
     assert!(view(bare).xattrs("/file").unwrap().is_empty());
+}
+
+#[test]
+fn a_directory_is_imported_below_a_path_with_its_links() {
+    let dir = tempdir();
+    fs::create_dir(dir.path().join("bin")).unwrap();
+    fs::write(dir.path().join("bin/tool"), "x").unwrap();
+    fs::hard_link(dir.path().join("bin/tool"), dir.path().join("link")).unwrap();
+    let import = |below: &str| ImportOptions::new().below(below).import(dir.path());
+    let below = view(import("opt/./tools/").unwrap().layer);
+    assert_eq!(below.metadata("/opt/tools/link").unwrap().nlink(), 2);
+    assert_eq!(
+        below.metadata("/opt/tools").unwrap().modified(),
+        view(host::import(dir.path()).unwrap()).metadata("/").unwrap().modified(),
+        "the directory itself came along"
+    );
+    assert_eq!(below.metadata("/opt").unwrap().modified(), stratafs::Timestamp::EPOCH);
+    assert_eq!(
+        import("/").unwrap().layer.diff_id().unwrap(),
+        host::import(dir.path()).unwrap().diff_id().unwrap()
+    );
+    let error = import("/a/../../b").unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::InvalidInput, PathBuf::from("/a/../../b"))
+    );
 }
 
 #[test]
@@ -409,7 +435,7 @@ fn a_directory_that_is_moved_out_never_leads_out() {
     });
     let error = options.collect_unreadable(true).import(dir.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().contains("moved while it was imported"), "{error}");
+    assert!(error.to_string().contains("a directory was moved meanwhile"), "{error}");
 }
 
 #[test]
@@ -525,7 +551,7 @@ fn a_tree_of_5000_levels_is_imported_with_few_open_files() {
 }
 
 /// Takes a tree of `d` and `e` apart from the top down, where paths are short and nothing has to recurse.
-fn remove_deep(root: &rustix::fd::OwnedFd) {
+pub(crate) fn remove_deep(root: &rustix::fd::OwnedFd) {
     let remove = |name: &str| rustix::fs::unlinkat(root, name, AtFlags::REMOVEDIR);
     let rename = |from: &str, to: &str| rustix::fs::renameat(root, from, root, to);
     while rename("d", "top").is_ok() {
@@ -565,10 +591,10 @@ fn one_file_system_leaves_out_what_is_mounted() {
 }
 
 /// A mount of the host, for one test.
-struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    fn new(kind: &str, options: &str, target: &Path) -> Option<Self> {
+    pub(crate) fn new(kind: &str, options: &str, target: &Path) -> Option<Self> {
         if !is_root("to mount") {
             return None;
         }

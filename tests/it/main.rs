@@ -15,15 +15,21 @@
 )]
 
 mod bad_input;
+mod cli;
 mod container;
+mod export;
 mod host;
 mod layers;
+#[cfg(feature = "oci")]
+mod oci;
 mod posix;
+mod providers;
 mod random;
 mod regressions;
 mod structure;
 mod tar;
 mod threads;
 mod tmpfs;
+mod tools;
 mod union;
 mod volumes;

@@ -27,6 +27,7 @@ use std::path::Path;
 
 use stratafs::{Credentials, Image};
 
+pub(crate) use self::linux::own_mounts;
 use self::linux::{Cell, Linux, Who};
 use self::op::{Op, Ops};
 use self::strata::Strata;

@@ -16,6 +16,13 @@ use stratafs::{Device, FileType, Timestamp};
 use super::op::{Flags, On, Op, Rename, SLOTS, Special, When, Xattr};
 use super::tree::{Answer, Facts, Object, Seen, Tree};
 
+/// Gives this thread, and what it starts, mounts of its own. Nobody else sees them, and they go with the thread.
+pub(crate) fn own_mounts() -> Result<()> {
+    #[expect(deprecated, reason = "the other is unsafe because of FILES, which is not used here")]
+    thread::unshare(thread::UnshareFlags::NEWNS | thread::UnshareFlags::FS)?;
+    mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+}
+
 /// A thread of its own mount namespace, in which it can change its root and come back. Nobody else sees what is mounted
 /// in it, and it goes with the thread.
 pub(super) struct Cell {
@@ -25,12 +32,7 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn new(at: &Path) -> Result<Self> {
-        #[expect(
-            deprecated,
-            reason = "the other is unsafe because of FILES, which is not used here"
-        )]
-        thread::unshare(thread::UnshareFlags::NEWNS | thread::UnshareFlags::FS)?;
-        mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        own_mounts()?;
         let outside = fs::open("/", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { outside, at: at.to_path_buf() })
     }

@@ -1,9 +1,13 @@
 //! Read-only templates: a stack of layers, merged once.
 
+mod providers;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use self::providers::{LayerShare, Providers};
 
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Result};
@@ -101,10 +105,7 @@ impl Image {
     /// As [`Layer::diff_id`].
     pub fn chain_id(&self) -> Result<Option<Digest>> {
         self.layers.iter().try_fold(None, |below: Option<Digest>, layer| {
-            let diff_id = layer.diff_id()?;
-            Ok(Some(
-                below.map_or(diff_id, |below| Digest::of(format!("{below} {diff_id}").as_bytes())),
-            ))
+            Ok(Some(Digest::chain(below, layer.diff_id()?)))
         })
     }
 
@@ -119,7 +120,7 @@ impl Image {
     ///
     /// - `Io`: the [`Source`](crate::Source) of a file failed.
     pub fn squash(&self) -> Result<Self> {
-        let squashed = Self::from_layers([layer::diff(&Tree::empty(), &self.tree)?.into_layer()])?;
+        let squashed = Self::from_layers([self.as_one_layer()?])?;
         let documents = self.documents.as_deref().map(|documents| {
             let config = documents.config.clone();
             Arc::new(Documents { config, manifest: None, layers: 0 })
@@ -131,6 +132,11 @@ impl Image {
     /// Shared by all its containers and by images committed from them.
     pub fn index_memory(&self) -> usize {
         self.tree.base_memory()
+    }
+
+    /// All that the image shows, as the changes from nothing. O(names).
+    pub(crate) fn as_one_layer(&self) -> Result<Layer> {
+        Ok(layer::diff(&Tree::empty(), &self.tree)?.into_layer())
     }
 
     #[cfg(feature = "oci")]

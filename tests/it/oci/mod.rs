@@ -1,0 +1,9 @@
+//! Images in and out of layouts and archives (docs/semantics.md, "Documents" and "The store").
+
+mod archives;
+mod crash;
+mod documents;
+mod hand;
+mod images;
+mod sharing;
+mod store;
