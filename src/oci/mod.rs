@@ -52,6 +52,7 @@ mod store;
 mod sweep;
 mod toc;
 mod toc_records;
+mod unpack;
 mod verify;
 
 pub use self::config::{Config, HistoryEntry};
