@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::blobs::{Blobs, Sync, at, check_digest, hex};
+use super::blobs::{Blobs, Sync, at, check_digest};
 use super::descriptor::Descriptor;
 use super::file::{BlobSource, FileSource};
 use super::load::OP;
@@ -27,12 +25,18 @@ use crate::tree::Tree;
 pub(super) struct Unpacked<'a> {
     layout: &'a Layout,
     contents: BTreeMap<Digest, Contents>,
-    tables: BTreeMap<Digest, Table>,
+    parts: BTreeMap<Digest, Part>,
+}
+
+/// A layer, as its table of contents or as it was just read.
+enum Part {
+    Table(Table),
+    Read(Layer),
 }
 
 impl<'a> Unpacked<'a> {
     pub(super) fn new(layout: &'a Layout) -> Self {
-        Self { layout, contents: BTreeMap::new(), tables: BTreeMap::new() }
+        Self { layout, contents: BTreeMap::new(), parts: BTreeMap::new() }
     }
 
     fn blobs(&self) -> &Arc<Blobs> {
@@ -41,26 +45,18 @@ impl<'a> Unpacked<'a> {
 
     /// Whether a layer was taken apart before, and is whole.
     pub(super) fn open(&mut self, diff_id: Digest) -> Result<bool> {
-        if self.tables.contains_key(&diff_id) {
+        if self.parts.contains_key(&diff_id) {
             return Ok(true);
         }
-        let Some(table) = read_table(&self.layer_table(diff_id)) else { return Ok(false) };
+        let Some(table) = read_table(&self.blobs().layer_table(diff_id)) else { return Ok(false) };
         let [(of, len)] = *table.blobs() else { return Ok(false) };
         if of != diff_id || self.blobs().len(diff_id)? != Some(len) {
             return Ok(false);
         }
         let source = self.blobs().source(diff_id, len)?;
         self.contents.insert(diff_id, Contents { diff_id, len, source });
-        self.tables.insert(diff_id, table);
+        self.parts.insert(diff_id, Part::Table(table));
         Ok(true)
-    }
-
-    fn layer_table(&self, diff_id: Digest) -> PathBuf {
-        self.blobs().own("layers").join(hex(diff_id))
-    }
-
-    fn image_table(&self, chain: Digest) -> PathBuf {
-        self.blobs().own("images").join(hex(chain))
     }
 
     /// Takes a layer apart: inflates, checks and parses it in one pass.
@@ -78,6 +74,8 @@ impl<'a> Unpacked<'a> {
         let (layer, source, len) = match compression {
             // It is its own contents.
             Compression::None => {
+                // Another program may have written it; what has a table is to outlast a loss of power.
+                blob.file.sync_all().map_err(|error| refuse(OP, descriptor.digest, error))?;
                 let source = self.blobs().source(descriptor.digest, descriptor.size)?;
                 let read = promised.read(compression, &mut blob, &mut io::sink(), &source)?;
                 (read.0, source, descriptor.size)
@@ -86,15 +84,14 @@ impl<'a> Unpacked<'a> {
             _ => inflate_aside(promised, compression, &mut blob)?,
         };
         let contents = Contents { diff_id, len, source };
-        let bytes: Bytes = toc::encode(&layer, std::slice::from_ref(&contents))
-            .ok_or_else(|| refuse(OP, descriptor.digest, too_much_inline()))?
-            .into();
-        if writable.is_ok() {
-            self.keep(&self.layer_table(diff_id), &bytes)?;
+        // A layer with a lot in files with holes has no table, and is taken apart each time.
+        if let Some(bytes) = toc::encode(&layer, std::slice::from_ref(&contents))
+            && writable.is_ok()
+        {
+            self.keep(&self.blobs().layer_table(diff_id), &bytes);
         }
-        let table = Table::open(bytes).expect("because it was written just now");
         self.contents.insert(diff_id, contents);
-        self.tables.insert(diff_id, table);
+        self.parts.insert(diff_id, Part::Read(layer));
         Ok(())
     }
 
@@ -115,42 +112,61 @@ impl<'a> Unpacked<'a> {
         Ok((layer, source, len))
     }
 
-    /// Tables are for the next time: that they cannot be kept keeps nobody from using this one.
-    fn keep(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).map_err(|error| at(OP, dir, error))?;
-        }
-        let mut temporary = self.blobs().temporary("table-")?;
-        temporary.write_all(bytes).map_err(|error| at(OP, path, error))?;
-        self.blobs().rename(temporary, path, Sync::No)
+    /// Tables are for the next time: that one cannot be kept keeps nobody from using this one.
+    fn keep(&self, path: &Path, bytes: &[u8]) {
+        let keep = || -> Result<()> {
+            if let Some(dir) = path.parent() {
+                std::fs::create_dir_all(dir).map_err(|error| at(OP, dir, error))?;
+            }
+            let mut temporary = self.blobs().temporary("table-")?;
+            temporary.write_all(bytes).map_err(|error| at(OP, path, error))?;
+            self.blobs().rename(temporary, path, Sync::No)
+        };
+        let _ = keep();
     }
 
     pub(super) fn layers(&self, wanted: &[(Descriptor, Digest)]) -> Result<Vec<Layer>> {
-        let mut known: HashMap<Digest, Layer> = HashMap::new();
+        // Two blobs may be one layer, compressed in two ways.
+        let mut known: HashMap<(Digest, Digest), Layer> = HashMap::new();
         let mut layers = Vec::with_capacity(wanted.len());
         for (descriptor, diff_id) in wanted {
-            let layer = match known.get(diff_id) {
+            let key = (descriptor.digest, *diff_id);
+            let layer = match known.get(&key) {
                 Some(layer) => layer.clone(),
                 None => self.layer(descriptor, *diff_id)?,
             };
-            known.insert(*diff_id, layer.clone());
+            known.insert(key, layer.clone());
             layers.push(layer);
         }
         Ok(layers)
     }
 
     fn layer(&self, descriptor: &Descriptor, diff_id: Digest) -> Result<Layer> {
-        let (table, contents) = (&self.tables[&diff_id], &self.contents[&diff_id]);
-        let layer = table.layer(&[Arc::clone(&contents.source)]).ok_or_else(|| {
-            let rule = "its table of contents is not what was written";
-            refuse(OP, diff_id, Fault::rule(ErrorKind::Io, rule))
-        })?;
-        let path = self.blobs().path(descriptor.digest);
-        let source = BlobSource::new(self.blobs(), path, descriptor.size);
-        let media_type = descriptor.media_type.clone();
+        let contents = &self.contents[&diff_id];
+        let layer = match &self.parts[&diff_id] {
+            Part::Table(table) => {
+                table.layer(&[Arc::clone(&contents.source)]).ok_or_else(|| {
+                    let rule = "its table of contents is not what was written: remove it";
+                    refuse(OP, diff_id, Fault::rule(ErrorKind::Io, rule))
+                })?
+            }
+            Part::Read(layer) => Layer::new(layer.raw_entries().to_vec()),
+        };
+        let source: Arc<dyn Source> = if descriptor.digest == diff_id {
+            Arc::clone(&contents.source)
+        } else {
+            let path = self.blobs().path(descriptor.digest);
+            Arc::new(BlobSource::new(self.blobs(), path, descriptor.size))
+        };
         layer.set_blob(
             diff_id,
-            Blob { media_type, digest: descriptor.digest, source: Arc::new(source) },
+            Blob {
+                media_type: descriptor.media_type.clone(),
+                digest: descriptor.digest,
+                size: descriptor.size,
+                source,
+                uncompressed: Some((Arc::clone(&contents.source), contents.len)),
+            },
         );
         Ok(layer)
     }
@@ -158,7 +174,7 @@ impl<'a> Unpacked<'a> {
     /// What the layers are together, if that was written down. By the chain of all layers, never by the digest of one: the
     /// same layer over another is another filesystem (attack 21).
     pub(super) fn merged(&self, chain: Digest) -> Option<Tree> {
-        let table = read_table(&self.image_table(chain))?;
+        let table = read_table(&self.blobs().image_table(chain))?;
         let source = |(diff_id, len): &(Digest, u64)| {
             let contents = self.contents.get(diff_id)?;
             (contents.len == *len).then(|| Arc::clone(&contents.source))
@@ -170,10 +186,10 @@ impl<'a> Unpacked<'a> {
         let Ok(_writable) = Lock::shared(&self.blobs().own("lock")) else { return Ok(()) };
         let whole = image.as_one_layer()?;
         let contents: Vec<_> = self.contents.values().cloned().collect();
-        match toc::encode(&whole, &contents) {
-            Some(bytes) => self.keep(&self.image_table(chain), &bytes),
-            None => Ok(()),
+        if let Some(bytes) = toc::encode(&whole, &contents) {
+            self.keep(&self.blobs().image_table(chain), &bytes);
         }
+        Ok(())
     }
 }
 
@@ -239,11 +255,10 @@ fn inflate_aside(
     Ok((layer, source, len))
 }
 
-fn too_much_inline() -> Fault {
-    Fault::rule(ErrorKind::Unsupported, "it has more than 64 MiB in sparse files")
-}
-
 /// A table, if there is one that is whole. What keeps it from being read keeps nobody from making it again.
-fn read_table(path: &Path) -> Option<Table> {
+pub(super) fn read_table(path: &Path) -> Option<Table> {
+    if !std::fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
     Table::open(std::fs::read(path).ok()?.into())
 }
