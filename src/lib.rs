@@ -66,6 +66,8 @@ mod content;
 mod credentials;
 mod digest;
 mod error;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub mod fuse;
 #[cfg(all(feature = "host", unix))]
 pub mod host;
 mod image;
