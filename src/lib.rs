@@ -49,6 +49,7 @@
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` on every plain value |
 //! | `host` | [`host::import`] and [`host::export`]: a real directory becomes a layer, a view a real directory (Unix) |
+//! | `fuse` | `fuse::mount`: a container or a view as a directory of the machine (Linux) |
 //! | `cli` | the program `stratafs`, see [`_docs::cli`] (Unix) |
 //!
 //! The longer texts are in [`_docs`].

@@ -99,7 +99,7 @@ impl Container {
         let found = self.core_of(dir.mount).store.quietly(|live| {
             live.state.expect_named_dir(dir.ino)?;
             let ino = live.state.tree.lookup(dir.ino, name).ok_or(ErrorKind::NotFound)?;
-            live.remember(ino);
+            live.remember(ino, self.settings.door);
             let metadata = live.state.tree.expect(ino).metadata(ino);
             Ok(Found { place: Place { ino, ..dir }, metadata })
         })?;
@@ -111,7 +111,7 @@ impl Container {
         let found = self.core_of(dir.mount).store.quietly(|live| {
             let find = |entry: &Entry| {
                 let ino = live.state.tree.lookup(dir.ino, &entry.name)?;
-                live.remember(ino);
+                live.remember(ino, self.settings.door);
                 let metadata = live.state.tree.expect(ino).metadata(ino);
                 Some(Found { place: Place { ino, ..dir }, metadata })
             };
@@ -140,7 +140,18 @@ impl Container {
         if place.mount < self.mounts() {
             // From inside a source it cannot be let go; it goes with the container.
             drop(self.core_of(place.mount).store.quietly(|live| {
-                live.forget(place.ino, lookups);
+                live.forget(place.ino, lookups, self.settings.door);
+                Ok(())
+            }));
+        }
+    }
+
+    /// A mount is gone.
+    pub(crate) fn forget_all(&self) {
+        for mount in 0..self.mounts() {
+            // From inside a source it cannot be let go; it goes with the container.
+            drop(self.core_of(mount).store.quietly(|live| {
+                live.forget_all(self.settings.door);
                 Ok(())
             }));
         }
@@ -220,17 +231,18 @@ impl Container {
                 Node::Dir(_) => changing::make_dir(change, spot, mode)?,
                 _ => changing::make(change, spot, node, mode)?,
             };
-            found(change, Object::Named(ino), dir.mount)
+            self.found(change, Object::Named(ino), dir.mount)
         })
     }
 
-    /// Makes a file, or takes the one that is there, and opens it.
+    /// Makes a file, or takes the one that is there, and opens it for `writer`.
     pub(crate) fn create_in(
         &self,
         dir: Place,
         name: &[u8],
         mode: u32,
         (how, exclusive): (OpenAs, bool),
+        writer: &Self,
     ) -> Result<(Found, File), Fault> {
         let (found, object) = self.change_in_dir(dir, name, |change, spot| {
             let ino = match spot.found {
@@ -242,9 +254,9 @@ impl Container {
                 None => changing::make(change, spot, &Node::File(Content::EMPTY), mode)?,
             };
             let object = open(change, Object::Named(ino), how)?;
-            Ok((found(change, object, dir.mount)?, object))
+            Ok((self.found(change, object, dir.mount)?, object))
         })?;
-        Ok((found, self.file(dir.mount, object, how)))
+        Ok((found, writer.file(dir.mount, object, how)))
     }
 
     pub(crate) fn remove_in(&self, dir: Place, name: &[u8]) -> Result<(), Fault> {
@@ -279,8 +291,16 @@ impl Container {
         self.change_in_dir(dir, name, |change, spot| {
             let object = change.live.state.object(file.ino);
             changing::add_link(change, file, object, spot)?;
-            found(change, Object::Named(file.ino), dir.mount)
+            self.found(change, Object::Named(file.ino), dir.mount)
         })
+    }
+
+    /// An object for a kernel, which remembers it from now on.
+    fn found(&self, change: &mut Change<'_>, object: Object, mount: usize) -> Result<Found, Fault> {
+        let ino = object.ino();
+        let metadata = change.get(object)?.metadata(ino);
+        change.live.remember(ino, self.settings.door);
+        Ok(Found { place: Place { mount, ino }, metadata })
     }
 
     fn change_in_dir<R>(
@@ -376,14 +396,6 @@ fn open(change: &mut Change<'_>, object: Object, how: OpenAs) -> Result<Object, 
             object
         }
     })
-}
-
-/// An object for a kernel, which remembers it from now on.
-fn found(change: &mut Change<'_>, object: Object, mount: usize) -> Result<Found, Fault> {
-    let ino = object.ino();
-    let metadata = change.get(object)?.metadata(ino);
-    change.live.remember(ino);
-    Ok(Found { place: Place { mount, ino }, metadata })
 }
 
 impl State {

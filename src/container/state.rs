@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use im::OrdMap;
 
-use super::watch::Touched;
+use super::watch::{Door, Touched};
 use crate::tree::{Ino, Inode, Node, Tree};
 
 /// What the writable layer of a container holds.
@@ -198,8 +198,8 @@ pub(super) struct Live {
     expect(dead_code, reason = "only mounts have kernels remember")
 )]
 struct Remembered {
-    /// How often; it forgets as often.
-    lookups: u64,
+    /// By which mounts, and how often; a kernel forgets as often.
+    lookups: Vec<(Door, u64)>,
     /// The handle that keeps it, since it lost its name.
     kept: Option<OpenId>,
 }
@@ -300,22 +300,38 @@ impl Live {
 
     /// A kernel knows this object from now on.
     #[cfg(all(feature = "fuse", target_os = "linux"))]
-    pub(super) fn remember(&mut self, ino: Ino) {
-        if ino != Ino::ROOT {
-            self.remembered.entry(ino).or_default().lookups += 1;
+    pub(super) fn remember(&mut self, ino: Ino, door: Door) {
+        if ino == Ino::ROOT {
+            return;
+        }
+        let lookups = &mut self.remembered.entry(ino).or_default().lookups;
+        match lookups.iter_mut().find(|(other, _)| *other == door) {
+            Some((_, count)) => *count += 1,
+            None => lookups.push((door, 1)),
         }
     }
 
     /// A kernel does not know it any more, as far as so many lookups go.
     #[cfg(all(feature = "fuse", target_os = "linux"))]
-    pub(super) fn forget(&mut self, ino: Ino, lookups: u64) {
+    pub(super) fn forget(&mut self, ino: Ino, lookups: u64, door: Door) {
         let Some(remembered) = self.remembered.get_mut(&ino) else { return };
-        remembered.lookups = remembered.lookups.saturating_sub(lookups);
-        if remembered.lookups == 0
+        let counts = &mut remembered.lookups;
+        counts.iter_mut().filter(|(other, _)| *other == door).for_each(|(_, count)| {
+            *count = count.saturating_sub(lookups);
+        });
+        counts.retain(|(_, count)| *count > 0);
+        if counts.is_empty()
             && let Some(Remembered { kept: Some(id), .. }) = self.remembered.remove(&ino)
         {
             self.close(id);
         }
+    }
+
+    /// A mount is gone, and with it all that its kernel knew.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(super) fn forget_all(&mut self, door: Door) {
+        let known: Vec<Ino> = self.remembered.keys().copied().collect();
+        known.into_iter().for_each(|ino| self.forget(ino, u64::MAX, door));
     }
 
     /// An open object without a name gets one: it is in the tree from now on.

@@ -223,7 +223,8 @@ impl Filesystem for Requests {
     ) {
         let (container, open_as) = (self.0.of(request), flags::open_as(how));
         let how = (open_as, flags::is_exclusive(how));
-        match container.create_in(place(parent), name.as_bytes(), mode, how) {
+        let writer = self.0.writing(request.uid() != 0);
+        match container.create_in(place(parent), name.as_bytes(), mode, how, writer) {
             Ok((found, file)) => {
                 let (handle, lifetime) = (self.0.keep(file, open_as), self.0.lifetime(found.place));
                 let kept = self.0.kept(found.place);

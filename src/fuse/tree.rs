@@ -89,8 +89,8 @@ impl Tree {
         if keeps { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::empty() }
     }
 
-    /// For what changes contents: chmod(2) says that it clears setuid and setgid, unless root does it.
-    fn writing(&self, clears: bool) -> &Container {
+    /// For what changes contents, which clears setuid and setgid, unless root does it.
+    pub(super) fn writing(&self, clears: bool) -> &Container {
         if clears { &self.unprivileged } else { &self.container }
     }
 
@@ -111,6 +111,13 @@ impl Tree {
     }
 }
 
+impl Drop for Tree {
+    /// A kernel that is gone has forgotten everything, and said nothing of it.
+    fn drop(&mut self) {
+        self.container.forget_all();
+    }
+}
+
 /// Files
 impl Tree {
     pub(super) fn open(
@@ -119,12 +126,8 @@ impl Tree {
         number: INodeNo,
         how: OpenAs,
     ) -> Result<FileHandle, Fault> {
-        // Cutting a file clears setuid, which opening does not.
-        if how.truncate && request.uid() != 0 {
-            self.unprivileged.set_len_at(place(number), 0)?;
-        }
-        let truncate = how.truncate && request.uid() == 0;
-        let file = self.container.open_by_number(place(number), OpenAs { truncate, ..how })?;
+        let opener = self.writing(request.uid() != 0);
+        let file = opener.open_by_number(place(number), how)?;
         Ok(self.keep(file, how))
     }
 

@@ -3,6 +3,7 @@
 mod basics;
 mod coherence;
 mod lives;
+mod programs;
 
 use std::path::{Path, PathBuf};
 
