@@ -27,14 +27,15 @@ pub struct Mount {
     point: PathBuf,
     ended: Arc<Ended>,
     session: Option<JoinHandle<()>>,
-    watchdog: Option<Watchdog>,
 }
 
 /// Whether the kernel has let go.
 #[derive(Default)]
 struct Ended {
-    ended: Mutex<bool>,
+    is_over: Mutex<bool>,
     changed: Condvar,
+    /// Until then.
+    watchdog: Mutex<Option<Watchdog>>,
 }
 
 impl Mount {
@@ -75,9 +76,9 @@ impl Mount {
         std::thread::Builder::new()
             .name("stratafs-news".into())
             .spawn(move || news.run(&kernel))?;
-        let mut mount = Self { point: real, ended, session: Some(session), watchdog: None };
+        let mount = Self { point: real, ended, session: Some(session) };
         if options.auto_unmount {
-            mount.watchdog = Some(Watchdog::start(&mount.point)?);
+            *mount.ended.watchdog.lock() = Some(Watchdog::start(&mount.point)?);
         }
         Ok(mount)
     }
@@ -93,7 +94,9 @@ fn serve(
         // That the kernel broke it off is an end as good as any.
         drop(session.run());
         drop(watchers);
-        *ended.ended.lock() = true;
+        // What is mounted there from now on is not ours.
+        drop(ended.watchdog.lock().take());
+        *ended.is_over.lock() = true;
         ended.changed.notify_all();
     };
     Ok(std::thread::Builder::new().name("stratafs-fuse".into()).spawn(answer)?)
@@ -143,7 +146,7 @@ impl Mount {
     }
 
     fn take_away(&self, lazily: bool) -> Result<()> {
-        if *self.ended.ended.lock() {
+        if *self.ended.is_over.lock() {
             return Ok(());
         }
         point::unmount(&self.point, lazily).map_err(|fault| {
@@ -153,7 +156,7 @@ impl Mount {
 
     /// Waits until it is unmounted, by whomever, and nobody uses it any more.
     pub fn wait(&self) {
-        let mut ended = self.ended.ended.lock();
+        let mut ended = self.ended.is_over.lock();
         while !*ended {
             self.ended.changed.wait(&mut ended);
         }
@@ -170,7 +173,6 @@ impl Drop for Mount {
         if let Some(session) = self.session.take().filter(|_| gone) {
             drop(session.join());
         }
-        drop(self.watchdog.take());
     }
 }
 

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Waits for a line. If there is none because nobody is left who could write one, the mount is dead, and is taken away.
+/// Waits for a line. If there is none because nobody is left who could write one, the mount is dead, and is taken away. What
+/// can be listed is another one, or the directory below.
 const SCRIPT: &str = r#"trap '' HUP INT QUIT TERM
-read -r done || umount -l -- "$1" 2>/dev/null || fusermount3 -u -z -q -- "$1" 2>/dev/null"#;
+read -r done || ls -- "$1" || umount -l -- "$1" || fusermount3 -u -z -q -- "$1""#;
 
 /// A shell that does nothing but wait for the end of this process or of the mount.
 pub(super) struct Watchdog(Child);

@@ -55,3 +55,20 @@ fn a_mount_point_that_will_not_do_is_refused_with_a_reason() {
         drop(taken);
     }
 }
+
+#[test]
+fn regression_the_end_of_a_mount_leaves_the_next_one_at_its_place_alone() {
+    // What waits for the end of the process took away whatever was mounted there by then.
+    let container = Image::scratch().container();
+    container.write("/a", "").unwrap();
+    let Some(first) = Mounted::of(&container) else { return };
+    let Mounted { mount, dir } = first;
+    mount.unmount().unwrap();
+    let next = fuse::mount(&container, dir.path().join("mnt"), &MountOptions::new()).unwrap();
+    drop(mount);
+    for _ in 0..50 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(dir.path().join("mnt/a").exists());
+    }
+    drop(next);
+}
