@@ -25,6 +25,9 @@ pub struct Credentials {
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
     pub(crate) umask: u32,
+    /// Somebody else checks what these may do: the kernel, for what comes through a mount. Nothing is refused here.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) checked: bool,
 }
 
 impl Default for Credentials {
@@ -45,7 +48,8 @@ impl Access {
 }
 
 impl Credentials {
-    pub(crate) const ROOT: Self = Self { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022 };
+    pub(crate) const ROOT: Self =
+        Self { uid: 0, gid: 0, groups: Vec::new(), umask: 0o022, checked: false };
 
     /// Uid 0, gid 0, umask 022: every permission check passes.
     pub fn root() -> Self {
@@ -69,8 +73,14 @@ impl Credentials {
         self
     }
 
+    /// Whoever asked the kernel, which has checked the request and taken the umask off.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(crate) fn checked(uid: u32, gid: u32) -> Self {
+        Self { checked: true, ..Self::user(uid, gid).umask(0) }
+    }
+
     pub(crate) fn is_root(&self) -> bool {
-        self.uid == 0
+        self.uid == 0 || self.checked
     }
 
     pub(crate) fn owns(&self, inode: &Inode) -> bool {

@@ -319,6 +319,14 @@ impl Fault {
         Self::Rule(error.kind(), error.to_string().into())
     }
 
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Kind(kind) | Self::Rule(kind, _) => *kind,
+            Self::Io(error) => ErrorKind::of_io(error),
+        }
+    }
+
     pub(crate) fn rule(kind: ErrorKind, rule: impl Into<Cow<'static, str>>) -> Self {
         Self::Rule(kind, rule.into())
     }

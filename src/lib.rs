@@ -51,6 +51,7 @@
 //! | `host` | [`host::import`] and [`host::export`]: a real directory becomes a layer, a view a real directory (Unix) |
 //! | `tar` | [`tar::read_layer`], [`tar::write_layer`]: layers from and to archives, plain, gzip or zstd |
 //! | `oci` | [`oci::Layout`]: a store of images that every container tool reads; archives of images |
+//! | `fuse` | `fuse::mount`: a container or a view as a directory of the machine (Linux) |
 //! | `cli` | the program `stratafs`, see [`_docs::cli`] (Unix) |
 //!
 //! The longer texts are in [`_docs`].
@@ -71,6 +72,8 @@ mod content;
 mod credentials;
 mod digest;
 mod error;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub mod fuse;
 #[cfg(all(feature = "host", unix))]
 pub mod host;
 mod image;

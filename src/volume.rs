@@ -57,6 +57,22 @@ impl Volume {
         Self::try_with_limits(limits).expect("because no volume is mounted in it")
     }
 
+    /// A volume in which an image lies at first. Only what is changed in it counts as its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use stratafs::{Image, Layer, Volume};
+    ///
+    /// let maps = Volume::from_image(&Image::from_layers([Layer::from([("arena", "…")])])?);
+    /// let server = Image::scratch().build_container().volume_read_only("/maps", &maps).build()?;
+    /// assert!(server.exists("/maps/arena")?);
+    /// # Ok::<(), stratafs::Error>(())
+    /// ```
+    pub fn from_image(image: &Image) -> Self {
+        Self(Arc::new(image.container()))
+    }
+
     fn try_with_limits(limits: Limits) -> Result<Self> {
         Ok(Self(Arc::new(Image::scratch().build_container().limits(limits).build()?)))
     }

@@ -147,7 +147,7 @@ impl<'a> Space<'a> {
     }
 
     /// The directory above; from the root of a volume, the one above its mount point.
-    fn parent(&self, dir: Place) -> Place {
+    pub(crate) fn parent(&self, dir: Place) -> Place {
         let mut dir = dir;
         while dir.ino == Ino::ROOT && dir.mount > 0 {
             dir = self.mounts[dir.mount - 1].at;
@@ -161,7 +161,7 @@ impl<'a> Space<'a> {
         Some(self.enter(Place { ino, ..dir }))
     }
 
-    fn enter(&self, place: Place) -> Place {
+    pub(crate) fn enter(&self, place: Place) -> Place {
         match self.mounts.iter().rposition(|mount| mount.at == place) {
             Some(mount) => self.enter(Place { mount: mount + 1, ino: Ino::ROOT }),
             None => place,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use super::limits::Limits;
+use super::watch::Door;
 use super::{Container, Core, Pass};
 use crate::attr::{Time, Timestamp};
 use crate::clock::{Clock, SystemClock};
@@ -52,6 +53,8 @@ pub(super) struct Settings {
     /// One for each of `volumes`.
     pub(super) mounts: Arc<[MountPoint]>,
     pub(super) volumes: Arc<[Mount]>,
+    /// By which way changes come.
+    pub(super) door: Door,
 }
 
 /// A volume as a container has it.
@@ -70,6 +73,7 @@ impl Default for Settings {
             atime: Atime::default(),
             mounts: Arc::new([]),
             volumes: Arc::new([]),
+            door: 0,
         }
     }
 }

@@ -94,10 +94,7 @@ impl Container {
         self.change(
             Pass::Change,
             |space| dir_of(space, path),
-            |change, spot| {
-                let name = spot.free_name()?;
-                change.make_dir(spot.dir.ino, name, mode & 0o1777).map(drop)
-            },
+            |change, spot| make_dir(change, &spot, mode).map(drop),
         )
     }
 
@@ -147,19 +144,7 @@ impl Container {
         self.change(
             Pass::Change,
             |space| dir_of(space, path),
-            |change, spot| {
-                let name = spot.name(ErrorKind::IsADirectory)?;
-                let ino = spot.present()?;
-                if spot.dir_only {
-                    let is_dir = change.get(Object::Named(ino))?.is_dir();
-                    return Err(if is_dir {
-                        ErrorKind::IsADirectory.into()
-                    } else {
-                        ErrorKind::NotADirectory.into()
-                    });
-                }
-                change.unlink(spot.dir.ino, name, ino)
-            },
+            |change, spot| remove_file(change, &spot),
         )
         .map_err(|fault| Error::new("remove_file", path, fault))
     }
@@ -175,11 +160,7 @@ impl Container {
         self.change(
             Pass::Change,
             |space| dir_of(space, path),
-            |change, spot| {
-                let name = spot.removable_dir()?;
-                let ino = spot.present()?;
-                change.remove_dir(spot.dir.ino, name, ino)
-            },
+            |change, spot| remove_dir(change, &spot),
         )
         .map_err(|fault| Error::new("remove_dir", path, fault))
     }
@@ -284,25 +265,10 @@ impl Container {
 
     /// Makes anything but a directory.
     fn make(&self, path: &[u8], node: &Node, mode: u32) -> Result<(), Fault> {
-        // mknod(2) asks for no privilege to make the device 0:0, which leads to no driver.
-        let device = match node {
-            Node::CharDevice(device) => *device != Device::default(),
-            Node::BlockDevice(_) => true,
-            _ => false,
-        };
         self.change(
             Pass::Change,
             |space| dir_of(space, path),
-            |change, spot| {
-                let name = spot.free_name()?;
-                if spot.dir_only {
-                    return Err(ErrorKind::NotFound.into());
-                }
-                if device {
-                    change.check_may_make_device(spot.dir.ino)?;
-                }
-                change.create(spot.dir.ino, name, node.clone(), mode & 0o7777).map(drop)
-            },
+            |change, spot| make(change, &spot, node, mode).map(drop),
         )
     }
 }
@@ -369,14 +335,7 @@ impl Container {
             Ok((spot.dir, (file, spot)))
         };
         self.change(Pass::Change, find, |change, (file, spot)| {
-            let name = spot.free_name()?;
-            if spot.dir_only {
-                return Err(ErrorKind::NotFound.into());
-            }
-            if file.mount != spot.dir.mount {
-                return Err(ErrorKind::CrossesDevices.into());
-            }
-            change.link(Object::Named(file.ino), spot.dir.ino, name)
+            add_link(change, file, Object::Named(file.ino), &spot)
         })
         .map_err(|fault| Error::between("hard_link", from, to, fault))
     }
@@ -533,6 +492,70 @@ pub(super) fn file_to_make(
     Ok((place, spot))
 }
 
+pub(super) fn make_dir(change: &mut Change<'_>, spot: &Spot, mode: u32) -> Result<Ino, Fault> {
+    let name = spot.free_name()?;
+    change.make_dir(spot.dir.ino, name, mode & 0o1777)
+}
+
+/// Makes anything but a directory.
+pub(super) fn make(
+    change: &mut Change<'_>,
+    spot: &Spot,
+    node: &Node,
+    mode: u32,
+) -> Result<Ino, Fault> {
+    let name = spot.free_name()?;
+    if spot.dir_only {
+        return Err(ErrorKind::NotFound.into());
+    }
+    // mknod(2) asks for no privilege to make the device 0:0, which leads to no driver.
+    let device = match node {
+        Node::CharDevice(device) => *device != Device::default(),
+        Node::BlockDevice(_) => true,
+        _ => false,
+    };
+    if device {
+        change.check_may_make_device(spot.dir.ino)?;
+    }
+    change.create(spot.dir.ino, name, node.clone(), mode & 0o7777)
+}
+
+pub(super) fn remove_file(change: &mut Change<'_>, spot: &Spot) -> Result<(), Fault> {
+    let name = spot.name(ErrorKind::IsADirectory)?;
+    let ino = spot.present()?;
+    if spot.dir_only {
+        let is_dir = change.get(Object::Named(ino))?.is_dir();
+        return Err(if is_dir {
+            ErrorKind::IsADirectory.into()
+        } else {
+            ErrorKind::NotADirectory.into()
+        });
+    }
+    change.unlink(spot.dir.ino, name, ino)
+}
+
+pub(super) fn remove_dir(change: &mut Change<'_>, spot: &Spot) -> Result<(), Fault> {
+    let name = spot.removable_dir()?;
+    let ino = spot.present()?;
+    change.remove_dir(spot.dir.ino, name, ino)
+}
+
+pub(super) fn add_link(
+    change: &mut Change<'_>,
+    file: Place,
+    object: Object,
+    spot: &Spot,
+) -> Result<(), Fault> {
+    let name = spot.free_name()?;
+    if spot.dir_only {
+        return Err(ErrorKind::NotFound.into());
+    }
+    if file.mount != spot.dir.mount {
+        return Err(ErrorKind::CrossesDevices.into());
+    }
+    change.link(object, spot.dir.ino, name)
+}
+
 fn writable_file(change: &Change<'_>, ino: Ino) -> Result<(), Fault> {
     let inode = change.get(Object::Named(ino))?;
     match &inode.node {
@@ -555,7 +578,7 @@ impl Spot {
     }
 
     /// A name at which nothing is.
-    fn free_name(&self) -> Result<&path::Name, Fault> {
+    pub(super) fn free_name(&self) -> Result<&path::Name, Fault> {
         let name = self.name(ErrorKind::AlreadyExists)?;
         if self.found.is_some() { Err(ErrorKind::AlreadyExists.into()) } else { Ok(name) }
     }
@@ -571,7 +594,12 @@ impl Spot {
 }
 
 /// The rules of rename(2) on the two names; those on the two objects are at the gate.
-fn rename(change: &mut Change<'_>, old: &Spot, new: &Spot, taken: Taken) -> Result<(), Fault> {
+pub(super) fn rename(
+    change: &mut Change<'_>,
+    old: &Spot,
+    new: &Spot,
+    taken: Taken,
+) -> Result<(), Fault> {
     let old_name = old.name(ErrorKind::ResourceBusy)?;
     let refused =
         if taken == Taken::Refuse { ErrorKind::AlreadyExists } else { ErrorKind::ResourceBusy };

@@ -284,6 +284,21 @@ impl File {
         self.write_change(|change, object| change.write(object, offset, &data))
     }
 
+    /// Writes at an offset, or at the end, on behalf of whom `who` acts. Returns where it began.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(crate) fn write_for(
+        &self,
+        who: &super::Container,
+        offset: Option<u64>,
+        data: &Bytes,
+    ) -> Result<u64, Fault> {
+        let Backing::Container { core, mount, object, .. } = &self.backing else {
+            return Err(ErrorKind::ReadOnlyFilesystem.into());
+        };
+        mount.check_writable()?;
+        core.change(&who.settings, Pass::Change, |change| change.write(*object, offset, data))
+    }
+
     /// Cuts the file, or adds a hole at its end. The position stays.
     ///
     /// # Errors

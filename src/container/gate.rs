@@ -30,7 +30,7 @@ pub(super) struct Change<'a> {
 
 /// What [`Change::rename`] does if the new name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(crate) enum Taken {
     Replace,
     Refuse,
     Exchange,
@@ -77,7 +77,7 @@ impl Change<'_> {
         let cost = self.live.state.cost(ino, &inode);
         self.limits.check(self.live.state.usage, cost)?;
         self.live.state.add(cost);
-        let ino = self.live.state.tree.add(dir, Name::clone(name), inode);
+        let ino = self.live.add(dir, Name::clone(name), inode);
         self.touch_dir(dir);
         Ok(ino)
     }
@@ -192,10 +192,10 @@ impl Change<'_> {
         if inode.is_dir() || inode.nlink == 1 {
             let mut inode = inode.clone();
             inode.times.set(Time::Changed, self.now);
-            self.live.state.tree.unbind(dir, name, ino);
+            self.live.unbind(dir, name, ino);
             self.live.let_go(ino, inode);
         } else {
-            self.live.state.tree.unbind(dir, name, ino);
+            self.live.unbind(dir, name, ino);
             self.set_changed(Object::Named(ino));
         }
     }
@@ -221,7 +221,7 @@ impl Change<'_> {
             Object::Open(id, ino) => self.live.adopt(id).unwrap_or(ino),
             Object::Named(ino) => ino,
         };
-        self.live.state.tree.bind(dir, Name::clone(name), ino);
+        self.live.bind(dir, Name::clone(name), ino);
         self.set_changed(Object::Named(ino));
         self.touch_dir(dir);
         Ok(())
@@ -282,7 +282,7 @@ impl Change<'_> {
             self.creds.check_move(tree.expect(new))?;
         }
         let (a, b) = ((from, Name::clone(old_name)), (to, Name::clone(new_name)));
-        self.live.state.tree.exchange(a, b, old, new);
+        self.live.exchange(a, b, old, new);
         self.set_changed(Object::Named(new));
         self.finish_move(old, from, to);
         Ok(())
@@ -311,7 +311,7 @@ impl Change<'_> {
         if let Some(new) = new {
             self.drop_name(to, new_name, new);
         }
-        self.live.state.tree.rebind((from, old_name), (to, Name::clone(new_name)), old);
+        self.live.rebind((from, old_name), (to, Name::clone(new_name)), old);
         self.finish_move(old, from, to);
         Ok(())
     }
@@ -324,14 +324,14 @@ impl Change<'_> {
 
     fn touch_dir(&mut self, dir: Ino) {
         let now = self.now;
-        let inode = self.live.state.tree.edit(dir);
+        let inode = self.live.edit_dir(dir);
         inode.times.set(Time::Modified, now);
         inode.times.set(Time::Changed, now);
     }
 
     fn set_changed(&mut self, object: Object) {
         let now = self.now;
-        self.live.state.edit(object, |inode| inode.times.set(Time::Changed, now));
+        self.live.edit(object, |inode| inode.times.set(Time::Changed, now));
     }
 }
 
@@ -414,7 +414,7 @@ impl Change<'_> {
         edit: impl FnOnce(&mut Content) -> std::io::Result<()>,
     ) -> Result<(), Fault> {
         let (now, keeps_setuid) = (self.now, self.creds.is_root());
-        let edited = self.live.state.edit(object, |inode| -> std::io::Result<()> {
+        let edited = self.live.edit(object, |inode| -> std::io::Result<()> {
             let Node::File(content) = &mut inode.node else { return Ok(()) };
             edit(content)?;
             inode.times.set(Time::Modified, now);
@@ -439,7 +439,7 @@ impl Change<'_> {
         }
         let mode = self.new_mode(inode, attrs);
         let now = self.now;
-        self.live.state.edit(object, |inode| {
+        self.live.edit(object, |inode| {
             inode.mode = mode;
             inode.uid = attrs.uid.unwrap_or(inode.uid);
             inode.gid = attrs.gid.unwrap_or(inode.gid);
@@ -547,7 +547,7 @@ impl Change<'_> {
 
     fn edit_xattrs(&mut self, object: Object, edit: impl FnOnce(&mut Inode)) {
         let now = self.now;
-        self.live.state.edit(object, |inode| {
+        self.live.edit(object, |inode| {
             edit(inode);
             inode.times.set(Time::Changed, now);
         });
@@ -556,7 +556,7 @@ impl Change<'_> {
     /// The contents were read: relatime or strictatime.
     pub(super) fn set_accessed(&mut self, object: Object) {
         let now = self.now;
-        self.live.state.edit(object, |inode| inode.times.set(Time::Accessed, now));
+        self.live.edit(object, |inode| inode.times.set(Time::Accessed, now));
     }
 
     pub(super) fn make_dir(&mut self, dir: Ino, name: &Name, mode: u32) -> Result<Ino, Fault> {

@@ -5,10 +5,13 @@ mod changing;
 mod file;
 mod gate;
 mod limits;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+mod numbers;
 mod open;
 mod snapshot;
 mod state;
 mod store;
+mod watch;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -18,13 +21,19 @@ pub use self::builder::{Atime, ContainerBuilder};
 pub use self::file::File;
 use self::file::Mounted;
 use self::gate::Change;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub(crate) use self::gate::Taken;
 pub use self::gate::XattrMode;
 pub use self::limits::Limits;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub(crate) use self::numbers::{Entry, Found, OpenAs};
 pub use self::open::OpenOptions;
 pub use self::snapshot::Snapshot;
 pub use self::state::Usage;
 use self::state::{Object, State};
 use self::store::Store;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub(crate) use self::watch::{Door, Touched, Watcher};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::image::Image;
@@ -212,7 +221,7 @@ impl Container {
     }
 
     fn replace(&self, state: State) -> Result<(), Fault> {
-        self.core.store.change(|live| {
+        self.core.store.change(self.settings.door, |live| {
             live.replace(state);
             Ok(())
         })
@@ -476,7 +485,7 @@ impl Core {
         let (limits, creds) = (&self.limits, &*settings.credentials);
         let act = |live: &mut _| act(&mut Change { live, limits, creds, now });
         match pass {
-            Pass::Change => self.store.change(act),
+            Pass::Change => self.store.change(settings.door, act),
             Pass::Open => self.store.quietly(act),
         }
     }
@@ -520,6 +529,14 @@ impl Spot {
             Last::Root => SpotName::Root,
         };
         Self { dir, last, found, dir_only }
+    }
+
+    /// A name in a directory that is known by its number.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    fn in_dir(space: &Space<'_>, dir: Place, name: &[u8]) -> Result<Self, Fault> {
+        space.tree(dir).expect_dir(dir.ino)?;
+        let found = space.child(dir, name);
+        Ok(Self { dir, last: SpotName::Name(name.into()), found, dir_only: false })
     }
 
     /// The name, or the error for a path that ends in `.`, `..` or is the root.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use im::OrdMap;
 
+use super::watch::{Door, Touched};
 use crate::tree::{Ino, Inode, Node, Tree};
 
 /// What the writable layer of a container holds.
@@ -68,6 +69,16 @@ impl State {
         match object {
             Object::Open(id, ino) => self.orphans.contains_key(&id) && self.tree.is_named(ino),
             Object::Named(_) => false,
+        }
+    }
+
+    /// The object with a number: the one in the tree or, if it has no name any more, what keeps it.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(super) fn object(&self, ino: Ino) -> Object {
+        let unnamed = self.orphans.iter().rev().find(|(_, orphan)| orphan.ino == ino);
+        match unnamed {
+            Some((&id, _)) if !self.tree.is_named(ino) => Object::Open(id, ino),
+            _ => Object::Named(ino),
         }
     }
 
@@ -174,6 +185,23 @@ pub(super) struct Live {
     /// How many handles an open object has.
     handles: HashMap<OpenId, Handles>,
     next_open: u64,
+    /// What kernels know by number: they may ask for it when it has no name any more.
+    remembered: HashMap<Ino, Remembered>,
+    /// What changed, for whoever watches.
+    pub(super) touched: Option<Vec<Touched>>,
+}
+
+/// An object that a kernel has looked up.
+#[derive(Default)]
+#[cfg_attr(
+    not(all(feature = "fuse", target_os = "linux")),
+    expect(dead_code, reason = "only mounts have kernels remember")
+)]
+struct Remembered {
+    /// By which mounts, and how often; a kernel forgets as often.
+    lookups: Vec<(Door, u64)>,
+    /// The handle that keeps it, since it lost its name.
+    kept: Option<OpenId>,
 }
 
 struct Handles {
@@ -183,7 +211,14 @@ struct Handles {
 
 impl Live {
     pub(super) fn new(state: State) -> Self {
-        Self { state, open: HashMap::new(), handles: HashMap::new(), next_open: 0 }
+        Self {
+            state,
+            open: HashMap::new(),
+            handles: HashMap::new(),
+            next_open: 0,
+            remembered: HashMap::new(),
+            touched: None,
+        }
     }
 
     /// One more handle for an object that has a name.
@@ -233,12 +268,70 @@ impl Live {
 
     /// An object lost its last name: open handles keep it, else it goes.
     pub(super) fn let_go(&mut self, ino: Ino, inode: Inode) {
-        match self.open.remove(&ino) {
+        self.touch(Touched::Inode(ino));
+        match self.handle_to_keep(ino) {
             Some(id) => drop(
                 self.state.orphans.insert(id, Orphan { ino, inode: Inode { nlink: 0, ..inode } }),
             ),
             None => self.state.subtract(self.state.cost(ino, &inode)),
         }
+    }
+
+    /// The handle that keeps an object that is about to lose its last name, if anybody wants it.
+    fn handle_to_keep(&mut self, ino: Ino) -> Option<OpenId> {
+        let open = self.open.remove(&ino);
+        if self.remembered.get(&ino).is_none_or(|remembered| remembered.kept.is_some()) {
+            return open;
+        }
+        let id = match open {
+            Some(id) => {
+                self.reopen(id);
+                id
+            }
+            None => {
+                let id = self.open(ino);
+                self.open.remove(&ino);
+                id
+            }
+        };
+        self.remembered.entry(ino).or_default().kept = Some(id);
+        Some(id)
+    }
+
+    /// A kernel knows this object from now on.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(super) fn remember(&mut self, ino: Ino, door: Door) {
+        if ino == Ino::ROOT {
+            return;
+        }
+        let lookups = &mut self.remembered.entry(ino).or_default().lookups;
+        match lookups.iter_mut().find(|(other, _)| *other == door) {
+            Some((_, count)) => *count += 1,
+            None => lookups.push((door, 1)),
+        }
+    }
+
+    /// A kernel does not know it any more, as far as so many lookups go.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(super) fn forget(&mut self, ino: Ino, lookups: u64, door: Door) {
+        let Some(remembered) = self.remembered.get_mut(&ino) else { return };
+        let counts = &mut remembered.lookups;
+        counts.iter_mut().filter(|(other, _)| *other == door).for_each(|(_, count)| {
+            *count = count.saturating_sub(lookups);
+        });
+        counts.retain(|(_, count)| *count > 0);
+        if counts.is_empty()
+            && let Some(Remembered { kept: Some(id), .. }) = self.remembered.remove(&ino)
+        {
+            self.close(id);
+        }
+    }
+
+    /// A mount is gone, and with it all that its kernel knew.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(super) fn forget_all(&mut self, door: Door) {
+        let known: Vec<Ino> = self.remembered.keys().copied().collect();
+        known.into_iter().for_each(|ino| self.forget(ino, u64::MAX, door));
     }
 
     /// An open object without a name gets one: it is in the tree from now on.
@@ -252,6 +345,8 @@ impl Live {
     /// Goes to another state. What is open stays as it is now, without a name.
     pub(super) fn replace(&mut self, mut state: State) {
         state.tree.reserve_inos(self.state.tree.next_ino());
+        self.touch_differences(&state.tree);
+        self.open_what_is_lost(&state.tree);
         for (&ino, &id) in &self.open {
             if let Some(inode) = self.state.tree.inode(ino) {
                 let inode = Inode { nlink: 0, ..inode.clone() };
@@ -265,6 +360,17 @@ impl Live {
         }
         self.open.clear();
         self.state = state;
+    }
+
+    /// What a kernel remembers and another tree does not have is kept, as if it were open.
+    fn open_what_is_lost(&mut self, other: &Tree) {
+        let lost = |ino: &Ino| self.state.tree.is_named(*ino) && !other.is_named(*ino);
+        let lost: Vec<Ino> = self.remembered.keys().copied().filter(lost).collect();
+        for ino in lost {
+            if let Some(id) = self.handle_to_keep(ino) {
+                self.open.insert(ino, id);
+            }
+        }
     }
 
     /// What a transaction may have to go back to.

@@ -6,13 +6,14 @@
 //! for a while. So a program of one thread never pays for publishing, and one of many never waits for more than one change.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwap, Guard};
-use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
+use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 use super::state::{Before, Live, OpenId, State};
+use super::watch::{Door, Watcher};
 use crate::error::{ErrorKind, Fault};
 
 /// How many changes are published at once after a reader had to wait.
@@ -33,6 +34,7 @@ pub(super) struct Store {
     locked_reads: AtomicU32,
     in_transaction: AtomicBool,
     writer: ReentrantMutex<RefCell<Live>>,
+    pub(super) watchers: Mutex<Vec<Weak<dyn Watcher>>>,
 }
 
 struct Published {
@@ -49,6 +51,7 @@ impl Store {
             locked_reads: AtomicU32::new(0),
             in_transaction: AtomicBool::new(false),
             writer: ReentrantMutex::new(RefCell::new(Live::new(state))),
+            watchers: Mutex::new(Vec::new()),
         }
     }
 
@@ -124,19 +127,24 @@ impl Store {
         }
     }
 
-    /// Changes the state. `change` returns an error only if it changed nothing.
+    /// Changes the state, for whoever comes by a door. `change` returns an error only if it changed nothing.
     pub(super) fn change<R>(
         &self,
+        by: Door,
         change: impl FnOnce(&mut Live) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
         let writer = self.writer.lock();
-        let result = {
+        let in_transaction = self.in_transaction.load(Ordering::Relaxed);
+        let (result, touched) = {
             let mut live = writer.try_borrow_mut().map_err(|_| ErrorKind::Deadlock)?;
-            change(&mut live)?
+            let result = change(&mut live)?;
+            (result, if in_transaction { None } else { live.take_touched() })
         };
-        if !self.in_transaction.load(Ordering::Relaxed) {
+        if !in_transaction {
             self.changed(&writer);
         }
+        drop(writer);
+        self.tell(touched, by);
         Ok(result)
     }
 
@@ -199,6 +207,9 @@ impl Store {
         let mut undo = Undo { store: self, writer, before: Some(before), outermost };
         let result = act()?;
         undo.before = None;
+        let touched = if outermost { undo.writer.borrow_mut().take_touched() } else { None };
+        drop(undo);
+        self.tell(touched, 0);
         Ok(result)
     }
 }
@@ -214,7 +225,12 @@ struct Undo<'a> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if let Some(before) = self.before.take() {
-            self.writer.borrow_mut().roll_back(before);
+            let mut live = self.writer.borrow_mut();
+            live.roll_back(before);
+            // Nobody else saw any of it.
+            if self.outermost {
+                drop(live.take_touched());
+            }
         }
         if self.outermost {
             self.store.in_transaction.store(false, Ordering::Relaxed);

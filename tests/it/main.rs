@@ -18,6 +18,8 @@ mod bad_input;
 mod cli;
 mod container;
 mod export;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+mod fuse;
 mod host;
 mod layers;
 #[cfg(feature = "oci")]

@@ -18,6 +18,8 @@
 
 mod image;
 mod linux;
+#[cfg(feature = "fuse")]
+mod mounted;
 mod op;
 mod strata;
 mod tree;
@@ -42,7 +44,6 @@ const THOROUGH: u64 = 16;
 /// Runs `STRATAFS_SEQUENCES` sequences (300), from seed `STRATAFS_SEED` (0) on.
 #[test]
 fn every_operation_does_what_it_does_on_tmpfs() {
-    let number = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let first: u64 = number("STRATAFS_SEED").unwrap_or(0);
     let count: u64 = number("STRATAFS_SEQUENCES").unwrap_or(300);
     let at = tempfile::tempdir().expect("because there is a place for temporary files");
@@ -58,6 +59,10 @@ fn every_operation_does_what_it_does_on_tmpfs() {
             }
         }
     });
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
 #[expect(clippy::print_stdout, reason = "a test that is not run says why")]

@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     Good,
     /// Two images differ, or something has faults.
     Bad,
+    /// A program that this one started has said what went wrong.
+    Trouble,
 }
 
 impl Outcome {
@@ -27,6 +29,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Good => Self::SUCCESS,
             Outcome::Bad => Self::from(1),
+            Outcome::Trouble => Self::from(TROUBLE),
         }
     }
 }

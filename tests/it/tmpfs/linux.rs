@@ -141,6 +141,16 @@ impl Linux {
         }
     }
 
+    #[cfg(feature = "fuse")]
+    pub(super) fn is_open(&self, slot: usize) -> bool {
+        self.slots[slot].is_some()
+    }
+
+    #[cfg(feature = "fuse")]
+    pub(super) fn holds_dir(&self, slot: usize) -> bool {
+        self.slot(slot).and_then(is_dir).unwrap_or(false)
+    }
+
     fn slot(&self, slot: usize) -> Result<&OwnedFd> {
         self.slots[slot].as_ref().ok_or(Errno::BADF)
     }

@@ -10,6 +10,8 @@ mod inspect;
 mod list;
 mod ls;
 mod man;
+#[cfg(target_os = "linux")]
+mod mount;
 mod squash;
 mod tag;
 mod tree;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     List(list::List),
     Gc(gc::Gc),
     Usage(usage::Usage),
+    #[cfg(target_os = "linux")]
+    Mount(Box<mount::Mount>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -58,6 +62,8 @@ impl Command {
             Self::List(list) => list.run(session),
             Self::Gc(gc) => gc.run(session),
             Self::Usage(usage) => usage.run(session),
+            #[cfg(target_os = "linux")]
+            Self::Mount(mount) => mount.run(session),
             Self::Completions(completions) => completions.run(session),
             Self::Man(man) => man.run(session),
         }
