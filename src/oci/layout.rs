@@ -302,6 +302,12 @@ impl Layout {
         self.blobs.rename(temporary, &to, Sync::Yes)
     }
 
+    /// Held while blobs are read that belong together: none is taken away meanwhile. Nothing is held in a store that cannot
+    /// be written, in which nobody can take anything away through this.
+    pub(super) fn keeping(&self) -> Option<Lock> {
+        self.adding().ok()
+    }
+
     /// Held while blobs are added: none is taken away meanwhile.
     pub(super) fn adding(&self) -> Result<Lock> {
         Lock::shared(&self.blobs.own("lock"))

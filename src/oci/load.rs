@@ -92,6 +92,7 @@ impl<'a> LoadOptions<'a> {
     ///
     /// As [`Layout::load`].
     pub fn load(mut self, layout: &Layout, name: &str) -> Result<Image> {
+        let _kept = layout.keeping();
         let (descriptor, manifest, raw) = layout.blobs.resolve(name, &self.platform)?;
         let config = layout.blobs.config(&manifest.config)?;
         let rootfs = documents::rootfs(&config);

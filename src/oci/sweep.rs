@@ -94,6 +94,7 @@ impl Layout {
     /// # Ok::<(), stratafs::Error>(())
     /// ```
     pub fn garbage(&self) -> Result<Collected> {
+        let _kept = self.keeping();
         let mut collected = Collected::default();
         self.garbage_of(&self.mark()?, |_, bytes| {
             collected.files += 1;
@@ -130,6 +131,7 @@ impl Layout {
     ///
     /// As [`gc`](Self::gc).
     pub fn usage(&self) -> Result<StoreUsage> {
+        let _kept = self.keeping();
         let marks = self.mark()?;
         let mut usage = StoreUsage { images: marks.images.len() as u64, ..StoreUsage::default() };
         let sizes: HashMap<Digest, u64> = self.blobs.list()?.into_iter().collect();

@@ -30,6 +30,7 @@ impl Layout {
     ///
     /// - What keeps the store from being looked at at all: its index cannot be read.
     pub fn verify(&self) -> Result<Vec<Error>> {
+        let _kept = self.keeping();
         let mut check = Check {
             blobs: &self.blobs,
             faults: Vec::new(),
