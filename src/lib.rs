@@ -49,6 +49,8 @@
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` on every plain value |
 //! | `host` | [`host::import`] and [`host::export`]: a real directory becomes a layer, a view a real directory (Unix) |
+//! | `tar` | [`tar::read_layer`], [`tar::write_layer`]: layers from and to archives, plain, gzip or zstd |
+//! | `oci` | [`oci::Layout`]: a store of images that every container tool reads; archives of images |
 //! | `fuse` | `fuse::mount`: a container or a view as a directory of the machine (Linux) |
 //! | `cli` | the program `stratafs`, see [`_docs::cli`] (Unix) |
 //!
@@ -58,6 +60,9 @@
     doc = "",
     doc = "[`host::import`]: crate#features\n[`host::export`]: crate#features"
 )]
+#![cfg_attr(not(feature = "tar"), doc = "", doc = "[`tar::read_layer`]: crate#features")]
+#![cfg_attr(not(feature = "tar"), doc = "", doc = "[`tar::write_layer`]: crate#features")]
+#![cfg_attr(not(feature = "oci"), doc = "", doc = "[`oci::Layout`]: crate#features")]
 
 pub mod _docs;
 mod attr;

@@ -12,8 +12,6 @@ use self::chunks::Chunks;
 pub(crate) use self::source::Extent;
 use self::source::Origin;
 pub use self::source::Source;
-#[cfg(feature = "oci")]
-pub(crate) use self::source::read_exact_at;
 
 /// Changes copy this many bytes at most: 64 KiB, measured as the best between the cost of a small write and of a map.
 pub(crate) const CHUNK: u64 = 64 * 1024;

@@ -120,11 +120,7 @@ impl Origin {
     }
 }
 
-pub(crate) fn read_exact_at(
-    source: &dyn Source,
-    mut offset: u64,
-    mut buf: &mut [u8],
-) -> io::Result<()> {
+fn read_exact_at(source: &dyn Source, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
     while !buf.is_empty() {
         match source.read_at(offset, buf) {
             Ok(0) => {

@@ -338,14 +338,22 @@ impl Differ<'_> {
         let room = 3 * self.found.len();
         let (mut entries, mut kinds) = (Vec::with_capacity(room), Vec::with_capacity(room));
         for (path, found, kind) in self.found {
+            // The first directory that is missing is found by its path, those below it one from the other.
+            let mut above: Option<Ino> = None;
             for dir in path::above(&path) {
                 // What comes before in order is in it, or is it, if the directory is there already.
                 let there =
                     entries.last().is_some_and(|last: &Entry| path::is_within(&last.path, dir));
-                if !there && let Some(ino) = self.new.at(dir) {
-                    entries.push(Entry { path: dir.into(), what: object(self.new.expect(ino)) });
-                    kinds.push(ChangeKind::Changed);
+                if there {
+                    continue;
                 }
+                above = match above {
+                    Some(above) => self.new.lookup(above, path::split_last(dir).1),
+                    None => self.new.at(dir),
+                };
+                let Some(ino) = above else { break };
+                entries.push(Entry { path: dir.into(), what: object(self.new.expect(ino)) });
+                kinds.push(ChangeKind::Changed);
             }
             let what = match found {
                 Found::Nothing => What::Whiteout,

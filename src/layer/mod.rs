@@ -63,7 +63,10 @@ struct Inner {
 pub(crate) struct Blob {
     pub(crate) media_type: String,
     pub(crate) digest: Digest,
+    pub(crate) size: u64,
     pub(crate) source: Arc<dyn Source>,
+    /// The same without compression, and how long that is, where it can be read too.
+    pub(crate) uncompressed: Option<(Arc<dyn Source>, u64)>,
 }
 
 /// One change, at a path without a leading `/`.

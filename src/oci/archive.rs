@@ -14,8 +14,8 @@ use super::blobs::{Sync, at, hex};
 use super::descriptor::Descriptor;
 use super::documents::{self, from_json, invalid, to_json};
 use super::file::FileSource;
-use super::layout::entry;
-use super::shelf::{Shelf, blob_path};
+use super::layout::{check_tag, entry};
+use super::shelf::{Shelf, blob_path, read_document};
 use super::{Layout, LoadOptions, Stored, media};
 use crate::content::Source;
 use crate::digest::Digest;
@@ -52,7 +52,8 @@ impl Layout {
         Err(at(OP, path, Fault::rule(ErrorKind::InvalidInput, rule)))
     }
 
-    /// Writes an image, for all machines that it is for, as an archive of a layout that has but this one.
+    /// Writes an image, for all machines that it is for, as an archive of a layout that has but this one. Its blobs are copied
+    /// once into the host's directory for temporary files.
     ///
     /// # Errors
     ///
@@ -112,21 +113,23 @@ impl Layout {
 
     fn inflated(&self, layer: &Layer, diff_id: Digest) -> Result<Arc<dyn Source>> {
         let blob = layer.blob().expect("because it was loaded");
-        let input = self.blobs.open(blob.digest, blob.source.len())?;
+        let input = self.blobs.open(blob.digest, blob.size)?;
         let place = std::env::temp_dir();
         let mut out = tempfile::tempfile().map_err(|error| at(OP, &place, error))?;
         let contents = tar::Contents::At(Arc::clone(&blob.source));
-        let unpacked = tar::unpack(input, &mut out, contents, None, &ReadOptions::default())?;
+        let unpacked = tar::unpack(input, &mut out, contents, None, &ReadOptions::default())
+            .map_err(|error| error.within(blob.digest))?;
         super::blobs::check_digest(diff_id, unpacked.diff_id)?;
         Ok(Arc::new(FileSource::new(out, unpacked.len)))
     }
 
     fn import_docker(&self, view: &View, name: &str, tag: &str) -> Result<Stored> {
+        check_tag(tag)?;
         let _adding = self.adding()?;
-        let list = view.read(DOCKER_MANIFEST)?;
+        let list = read_document(view, DOCKER_MANIFEST)?;
         let chosen = choose(&list, name)
             .map_err(|fault| Error::new(OP, DOCKER_MANIFEST.as_bytes(), fault))?;
-        let config = view.read(&chosen.config)?;
+        let config = read_document(view, &chosen.config)?;
         let rootfs = documents::rootfs(&config);
         let rootfs = rootfs.map_err(|fault| Error::new(OP, chosen.config.as_bytes(), fault))?;
         if rootfs.diff_ids.len() != chosen.layers.len() {
@@ -256,12 +259,19 @@ fn open(path: &Path) -> Result<View> {
 fn write(archive: LayerBuilder, path: &Path) -> Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let io = |error| at("write archive", path, error);
-    let temporary = tempfile::Builder::new().prefix(".stratafs-").tempfile_in(dir).map_err(io)?;
+    let temporary = super::file::readable(tempfile::Builder::new().prefix(".stratafs-"))
+        .tempfile_in(dir)
+        .map_err(io)?;
     let mut out = io::BufWriter::with_capacity(1 << 20, temporary);
     WriteOptions::new().write(&archive.build()?, &mut out)?;
     let temporary = out.into_inner().map_err(|error| io(error.into_error()))?;
-    super::blobs::allow_reading(temporary.as_file()).map_err(io)?;
     temporary.as_file().sync_all().map_err(io)?;
     temporary.persist(path).map_err(|error| io(error.error))?;
     Ok(())
+}
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = choose(bytes, "");
+    let _ = choose(bytes, "game:1");
 }

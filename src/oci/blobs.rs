@@ -1,10 +1,12 @@
 //! A directory of blobs, each under its digest (image-spec, image-layout.md, "blobs directory").
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -28,11 +30,13 @@ pub(super) struct Blobs {
     dir: PathBuf,
     /// Goes with the last one who reads from it.
     temporary: Option<TempDir>,
+    /// The blobs that somebody reads from: an open file each, however many images use it.
+    open: Mutex<HashMap<Digest, Weak<FileSource>>>,
 }
 
 impl Blobs {
     pub(super) fn new(dir: PathBuf, temporary: Option<TempDir>) -> Self {
-        Self { dir, temporary }
+        Self { dir, temporary, open: Mutex::default() }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -42,6 +46,16 @@ impl Blobs {
     /// A file of the store's own.
     pub(super) fn own(&self, name: &str) -> PathBuf {
         self.dir.join(OWN).join(name)
+    }
+
+    /// The table of contents of a layer.
+    pub(super) fn layer_table(&self, diff_id: Digest) -> PathBuf {
+        self.own("layers").join(hex(diff_id))
+    }
+
+    /// The table of contents of a stack of layers.
+    pub(super) fn image_table(&self, chain: Digest) -> PathBuf {
+        self.own("images").join(hex(chain))
     }
 
     fn sha256(&self) -> PathBuf {
@@ -73,10 +87,12 @@ impl Blobs {
                 let entry = entry?;
                 let name = entry.file_name();
                 let digest = name.to_str().and_then(|name| format!("sha256:{name}").parse().ok());
-                if let (Some(digest), metadata) = (digest, entry.metadata()?)
-                    && metadata.is_file()
-                {
-                    blobs.push((digest, metadata.len()));
+                let Some(digest) = digest else { continue };
+                match entry.metadata() {
+                    Ok(metadata) if metadata.is_file() => blobs.push((digest, metadata.len())),
+                    // Somebody has taken it away meanwhile.
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
                 }
             }
             Ok(blobs)
@@ -85,6 +101,21 @@ impl Blobs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed.map_err(|error| at("list blobs", &dir, error)),
         }
+    }
+
+    /// Whether the blobs are the store's own, and not those of another one that a link leads to.
+    pub(super) fn check_own(&self) -> Result<()> {
+        for dir in [self.dir.join("blobs"), self.sha256()] {
+            if fs::symlink_metadata(&dir).is_ok_and(|found| found.is_symlink()) {
+                let rule = "a symbolic link: what it leads to may be somebody else's";
+                return Err(at(
+                    "collect garbage",
+                    &dir,
+                    Fault::rule(ErrorKind::InvalidInput, rule),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Opens a blob of this length. Its bytes are not looked at: whoever takes them in checks the digest.
@@ -96,11 +127,13 @@ impl Blobs {
     pub(super) fn open(&self, digest: Digest, size: u64) -> Result<File> {
         let path = self.path(digest);
         let open = || -> Result<File, Fault> {
-            let file = File::open(&path)?;
-            let metadata = file.metadata()?;
-            if !metadata.is_file() {
+            // Before it is opened: who opens a fifo waits for its other end.
+            let metadata = fs::metadata(&path)?;
+            let file = if metadata.is_file() { Some(File::open(&path)?) } else { None };
+            let Some(file) = file else {
                 return Err(Fault::rule(ErrorKind::InvalidInput, "it is not a file"));
-            }
+            };
+            let metadata = file.metadata()?;
             if metadata.len() != size {
                 let rule = format!("it has {} bytes where {size} are promised", metadata.len());
                 return Err(Fault::rule(ErrorKind::InvalidInput, rule));
@@ -119,7 +152,16 @@ impl Blobs {
 
     /// The blob as a source, which stays readable when the blob is removed.
     pub(super) fn source(&self, digest: Digest, size: u64) -> Result<Arc<dyn Source>> {
-        Ok(Arc::new(FileSource::new(self.open(digest, size)?, size)))
+        let mut open = self.open.lock();
+        if let Some(known) = open.get(&digest).and_then(Weak::upgrade)
+            && known.len() == size
+        {
+            return Ok(known);
+        }
+        open.retain(|_, source| source.strong_count() > 0);
+        let source = Arc::new(FileSource::new(self.open(digest, size)?, size));
+        open.insert(digest, Arc::downgrade(&source));
+        Ok(source)
     }
 
     /// Keeps a document. What is there already is not written again.
@@ -131,6 +173,27 @@ impl Blobs {
             new.keep(Sync::Yes)?;
         }
         Ok(digest)
+    }
+
+    /// Takes in a blob from elsewhere, if it is not there; whether it was missing. What is not what its digest and size
+    /// promise is not kept.
+    pub(super) fn add(
+        &self,
+        op: &'static str,
+        (digest, size): (Digest, u64),
+        open: impl FnOnce() -> Result<Box<dyn io::Read + Send>>,
+    ) -> Result<bool> {
+        if self.len(digest)? == Some(size) {
+            return Ok(false);
+        }
+        let from = open()?;
+        let mut new = self.create()?;
+        // One byte more than promised is enough to know.
+        let copied = io::copy(&mut io::Read::take(from, size.saturating_add(1)), &mut new);
+        copied.map_err(|error| refuse(op, digest, error))?;
+        check_digest(digest, new.digest())?;
+        new.keep(Sync::Yes)?;
+        Ok(true)
     }
 
     /// A blob whose digest is not known yet.
@@ -145,7 +208,7 @@ impl Blobs {
         let create = || {
             fs::create_dir_all(&dir)?;
             fs::create_dir_all(self.sha256())?;
-            tempfile::Builder::new().prefix(prefix).tempfile_in(&dir)
+            super::file::readable(tempfile::Builder::new().prefix(prefix)).tempfile_in(&dir)
         };
         create().map_err(|error| at("write to store", &dir, error))
     }
@@ -169,7 +232,6 @@ impl Blobs {
             if lasts {
                 temporary.as_file().sync_all()?;
             }
-            allow_reading(temporary.as_file())?;
             temporary.persist(to).map_err(|error| error.error)?;
             match to.parent() {
                 Some(dir) if lasts => sync_dir(dir),
@@ -238,16 +300,22 @@ pub(super) fn hex(digest: Digest) -> String {
     text["sha256:".len()..].to_owned()
 }
 
+/// A document of the host, which is a file and no longer than any may be.
+pub(super) fn read_document(path: &Path) -> Result<Vec<u8>, Fault> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(Fault::rule(ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(File::open(path)?, DOCUMENT_MAX + 1), &mut bytes)?;
+    if bytes.len() as u64 > DOCUMENT_MAX {
+        return Err(Fault::rule(ErrorKind::FileTooLarge, "a document has at most 16 MiB"));
+    }
+    Ok(bytes)
+}
+
 /// An error at a path of the host.
 pub(super) fn at(op: &'static str, path: &Path, fault: impl Into<Fault>) -> Error {
     Error::new(op, path::bytes(path), fault)
-}
-
-/// Temporary files are their maker's alone; what is in a store is to be read by everybody who may read the store.
-pub(super) fn allow_reading(file: &File) -> io::Result<()> {
-    let mut permissions = file.metadata()?.permissions();
-    super::file::allow_reading(&mut permissions);
-    file.set_permissions(permissions)
 }
 
 /// Makes names survive a loss of power. Where directories cannot be opened, the platform does so by itself.

@@ -207,3 +207,17 @@ fn history(bytes: &[u8]) -> Result<Vec<HistoryEntry>, Fault> {
     };
     Ok(list.iter().map(entry).collect())
 }
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    if let Ok(config) = parse(bytes) {
+        let edited =
+            edit(&Bytes::copy_from_slice(bytes), &config).expect("because it is what it was");
+        assert_eq!(parse(&edited).ok(), Some(config.clone()), "an edit is what is read again");
+        let other = Config { user: "other".into(), ..config };
+        let edited =
+            edit(&Bytes::copy_from_slice(bytes), &other).expect("because it could be read");
+        assert_eq!(parse(&edited).ok(), Some(other), "an edit is what is read again");
+    }
+    let _ = history(bytes);
+}

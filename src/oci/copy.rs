@@ -1,13 +1,14 @@
 //! Copying an image as it is, with all that its manifest or index names: only what is missing, byte for byte.
 
-use std::io::{self, Read};
+use std::collections::HashSet;
 
-use super::blobs::{Blobs, Sync, check_digest};
+use super::blobs::Blobs;
 use super::descriptor::Descriptor;
-use super::documents::{Document, Manifest, descriptor, from_value};
-use super::layout::entry;
-use super::shelf::Shelf;
+use super::documents::{Document, Manifest, descriptor, from_value, invalid};
+use super::layout::{check_tag, entry};
+use super::shelf::{INDEX_DEPTH_MAX, Shelf};
 use super::{Layout, Stored, media, refuse};
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Layout {
@@ -33,11 +34,17 @@ impl Layout {
     }
 
     pub(super) fn copy(&self, from: &dyn Shelf, name: &str, tag: &str) -> Result<Stored> {
+        check_tag(tag)?;
         let _adding = self.adding()?;
         let found = from_value(from.find(name)?).and_then(|entry| descriptor(&entry));
         let found = found.map_err(|fault| Error::new("copy", name.as_bytes(), fault))?;
-        let mut copy = Copy { from, to: &self.blobs, stored: Stored::new(found.clone()) };
-        copy.document(&found)?;
+        let mut copy = Copy {
+            from,
+            to: &self.blobs,
+            stored: Stored::new(found.clone()),
+            done: HashSet::new(),
+        };
+        copy.document(&found, 0)?;
         self.set_reference(&entry(&found), tag)?;
         Ok(copy.stored)
     }
@@ -47,22 +54,31 @@ struct Copy<'a> {
     from: &'a dyn Shelf,
     to: &'a Blobs,
     stored: Stored,
+    /// Documents that are here, with all that they name.
+    done: HashSet<Digest>,
 }
 
 impl Copy<'_> {
     /// A manifest or an index, after all that it names.
-    fn document(&mut self, descriptor: &Descriptor) -> Result<()> {
+    fn document(&mut self, descriptor: &Descriptor, depth: usize) -> Result<()> {
+        if self.done.contains(&descriptor.digest) {
+            return Ok(());
+        }
+        if depth > INDEX_DEPTH_MAX {
+            return Err(refuse("copy", descriptor.digest, invalid("indexes within indexes")));
+        }
         let (document, bytes) = self.from.parsed(descriptor)?;
         match document {
             Document::Manifest(manifest) => self.manifest(&manifest)?,
-            Document::Index(list) => self.index(descriptor, &list)?,
+            Document::Index(list) => self.index(descriptor, &list, depth)?,
         }
         self.to.put(&bytes)?;
+        self.done.insert(descriptor.digest);
         Ok(())
     }
 
     /// An index may name images that are not there: who has one machine needs no others.
-    fn index(&mut self, index: &Descriptor, list: &[Descriptor]) -> Result<()> {
+    fn index(&mut self, index: &Descriptor, list: &[Descriptor], depth: usize) -> Result<()> {
         let mut copied = 0;
         for descriptor in list {
             if self.from.size(descriptor.digest)?.is_none() {
@@ -70,7 +86,7 @@ impl Copy<'_> {
                 continue;
             }
             match media::kind(&descriptor.media_type) {
-                Ok(_) => self.document(descriptor)?,
+                Ok(_) => self.document(descriptor, depth + 1)?,
                 Err(_) => drop(self.blob(descriptor)?),
             }
             copied += 1;
@@ -100,16 +116,6 @@ impl Copy<'_> {
     /// Any blob; whether it was missing.
     fn blob(&mut self, descriptor: &Descriptor) -> Result<bool> {
         let Descriptor { digest, size, .. } = *descriptor;
-        if self.to.len(digest)? == Some(size) {
-            return Ok(false);
-        }
-        let mut new = self.to.create()?;
-        let blob = self.from.open(digest, size)?;
-        // One byte more than promised is enough to know.
-        let copied = io::copy(&mut blob.take(size.saturating_add(1)), &mut new);
-        copied.map_err(|error| refuse("copy", digest, error))?;
-        check_digest(digest, new.digest())?;
-        new.keep(Sync::Yes)?;
-        Ok(true)
+        self.to.add("copy", (digest, size), || self.from.open(digest, size))
     }
 }

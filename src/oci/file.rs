@@ -1,6 +1,6 @@
 //! Files of the host as sources; the one place of the store where platforms differ.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -64,6 +64,28 @@ impl Source for BlobSource {
     }
 }
 
+/// A source from its beginning to its end.
+pub(super) struct SourceReader {
+    source: Arc<dyn Source>,
+    at: u64,
+    len: u64,
+}
+
+impl SourceReader {
+    pub(super) fn new(source: Arc<dyn Source>, len: u64) -> Self {
+        Self { source, at: 0, len }
+    }
+}
+
+impl io::Read for SourceReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let wanted = (buf.len() as u64).min(self.len - self.at) as usize;
+        let read = self.source.read_at(self.at, &mut buf[..wanted])?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
 #[cfg(unix)]
 fn read_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buf, offset)
@@ -83,11 +105,17 @@ fn read_at(mut file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     file.read(buf)
 }
 
-/// 0644, less what the process's umask would take cannot be known: blobs are no secrets, directories guard them.
+/// A temporary file that is to stay has the mode of any new file, less what the process's umask takes.
 #[cfg(unix)]
-pub(super) fn allow_reading(permissions: &mut Permissions) {
-    std::os::unix::fs::PermissionsExt::set_mode(permissions, 0o644);
+pub(super) fn readable<'a, 'b>(
+    builder: &'b mut tempfile::Builder<'a, 'a>,
+) -> &'b mut tempfile::Builder<'a, 'a> {
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
 }
 
 #[cfg(not(unix))]
-pub(super) fn allow_reading(_: &mut Permissions) {}
+pub(super) fn readable<'a, 'b>(
+    builder: &'b mut tempfile::Builder<'a, 'a>,
+) -> &'b mut tempfile::Builder<'a, 'a> {
+    builder
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::blobs::{Blobs, Sync, at};
+use super::blobs::{Blobs, Sync, at, read_document};
 use super::descriptor::Descriptor;
 use super::documents::{from_json, invalid, to_json};
 use super::lock::Lock;
@@ -133,8 +133,8 @@ impl Layout {
     }
 
     fn check_header(&self) -> Result<(), Fault> {
-        let header = match fs::read(self.path().join(HEADER)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let header = match read_document(&self.path().join(HEADER)) {
+            Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 let rule = "no image layout: there is no oci-layout file";
                 return Err(Fault::rule(ErrorKind::NotFound, rule));
             }
@@ -155,7 +155,11 @@ impl Layout {
         fs::create_dir_all(dir)?;
         if !dir.join(HEADER).exists() {
             let ours = |name: io::Result<fs::DirEntry>| {
-                name.map(|entry| entry.file_name() == "stratafs" || entry.file_name() == "blobs")
+                name.map(|entry| {
+                    ["stratafs", "blobs", INDEX, HEADER]
+                        .iter()
+                        .any(|ours| entry.file_name() == *ours)
+                })
             };
             if !fs::read_dir(dir)?
                 .map(ours)
@@ -166,6 +170,7 @@ impl Layout {
                 let rule = "it holds something else than an image layout";
                 return Err(Fault::rule(ErrorKind::DirectoryNotEmpty, rule));
             }
+            let _adding = self.adding().map_err(|error| Fault::of(&error))?;
             let lock = self.lock_index().map_err(|error| Fault::of(&error))?;
             if !dir.join(INDEX).exists() {
                 let empty = json!({ "schemaVersion": 2, "manifests": [] });
@@ -231,6 +236,7 @@ impl Layout {
     /// - `NotFound`: `name` is neither a name nor a digest of the index.
     /// - `InvalidInput`: `tag` is no tag.
     pub fn tag(&self, name: &str, tag: &str) -> Result<()> {
+        let _adding = self.adding()?;
         let found = self.blobs.find(name)?;
         self.set_reference(&found, tag)
     }
@@ -241,6 +247,7 @@ impl Layout {
     ///
     /// - `NotFound`: there is no such name.
     pub fn untag(&self, tag: &str) -> Result<()> {
+        let _adding = self.adding()?;
         self.edit_index(|manifests| {
             let before = manifests.len();
             manifests.retain(|entry| ref_name(entry) != Some(tag));
@@ -253,14 +260,12 @@ impl Layout {
 
     /// Lets a name stand for a manifest and for nothing else.
     pub(super) fn set_reference(&self, to: &Value, tag: &str) -> Result<()> {
-        check_tag(tag).map_err(|fault| Error::new("tag", tag.as_bytes(), fault))?;
+        check_tag(tag)?;
         let mut entry = to.clone();
-        let annotations = entry
-            .as_object_mut()
-            .map(|entry| entry.entry("annotations").or_insert_with(|| json!({})));
-        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
-            annotations.insert(REF_NAME.into(), tag.into());
+        if !entry["annotations"].is_object() {
+            entry["annotations"] = json!({});
         }
+        entry["annotations"][REF_NAME] = tag.into();
         self.edit_index(|manifests| {
             let first = manifests.iter().position(|entry| ref_name(entry) == Some(tag));
             manifests.retain(|entry| ref_name(entry) != Some(tag));
@@ -275,7 +280,7 @@ impl Layout {
         let lock = self.lock_index()?;
         let path = self.path().join(INDEX);
         let edited = || -> Result<Value, Fault> {
-            let mut index: Value = from_json(&fs::read(&path)?)?;
+            let mut index: Value = from_json(&read_document(&path)?)?;
             let manifests = index.get_mut("manifests").and_then(Value::as_array_mut);
             edit(manifests.ok_or_else(|| invalid("it has no list of manifests"))?)?;
             Ok(index)
@@ -310,7 +315,7 @@ pub(super) fn ref_name(entry: &Value) -> Option<&str> {
 
 /// Characters of a name (image-spec, annotations.md, "org.opencontainers.image.ref.name"), a little wider than there, as
 /// docker's tags are: two separators in a row are no harm.
-fn check_tag(tag: &str) -> Result<(), Fault> {
+pub(super) fn check_tag(tag: &str) -> Result<()> {
     let in_component = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@+".contains(&byte);
     let is_component = |part: &str| {
         part.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
@@ -319,9 +324,8 @@ fn check_tag(tag: &str) -> Result<(), Fault> {
     if tag.len() <= TAG_MAX && tag.split('/').all(is_component) {
         return Ok(());
     }
-    Err(invalid(
-        "a name has letters, digits and -._:@+, in parts between / that begin with a letter or digit",
-    ))
+    let rule = "a name has letters, digits and -._:@+, in parts between / that begin with a letter or digit";
+    Err(Error::new("tag", tag.as_bytes(), invalid(rule)))
 }
 
 /// The entry of an index for a manifest.

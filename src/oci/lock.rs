@@ -41,6 +41,13 @@ fn take(path: &Path, lock: impl Fn(&File) -> io::Result<()>) -> Result<Lock> {
 fn open(path: &Path) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
+        // What is taken away below it must be the store's own.
+        if fs::symlink_metadata(dir)?.is_symlink() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "a symbolic link"));
+        }
+    }
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the lock is no file"));
     }
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }

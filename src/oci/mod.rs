@@ -14,8 +14,13 @@
 //! asks for them, so it may be larger than memory. The first load of a layer inflates and checks it; from then on an image is
 //! opened by its table of contents, without a look at its layers.
 //!
-//! Nothing that others wrote is trusted: whatever is read is checked against the digest by which it was called, before any
-//! of it is kept. What is written is written to a temporary file and renamed, the index last, so that a crash at any moment
+//! No image that others made is trusted: whatever is taken in is checked against the digest by which it was called, before
+//! any of it is kept. The directory itself is trusted as far as one trusts who can write it: what was checked once is not
+//! checked again but by [`Layout::verify`], and tables of contents are believed. A whole layout from a stranger is taken in by
+//! [`Layout::copy_from`], which looks at none of its tables.
+//!
+//! Other tools may read and add at any time; they know nothing of this store's locks, so [`Layout::gc`] is for moments when
+//! none of them is adding. What is written is written to a temporary file and renamed, the index last, so that a crash at any moment
 //! leaves a store that is whole, with a blob too many at most. Any number of processes may use one store at once.
 //!
 //! # Examples
@@ -52,6 +57,7 @@ mod store;
 mod sweep;
 mod toc;
 mod toc_records;
+mod unpack;
 mod verify;
 
 pub use self::config::{Config, HistoryEntry};
@@ -66,4 +72,19 @@ use crate::error::{Error, Fault};
 /// An error about a blob.
 fn refuse(op: &'static str, digest: Digest, fault: impl Into<Fault>) -> Error {
     Error::new(op, digest.to_string().as_bytes(), fault)
+}
+
+/// Everything here that reads what others wrote, for the fuzz target: the result is of no interest, only that there is one.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_documents(bytes: &[u8]) {
+    for media_type in [media::MANIFEST, media::INDEX] {
+        let _ = documents::parse(bytes, media_type);
+    }
+    let _ = documents::own_media_type(bytes);
+    let _ = documents::rootfs(bytes);
+    let _ = documents::annotations(bytes);
+    config::fuzz(bytes);
+    archive::fuzz(bytes);
+    toc::fuzz(bytes);
 }

@@ -1,12 +1,11 @@
 //! Where blobs and an index stand to be read: a layout's directory, or an archive of one.
 
-use std::fs;
 use std::io::{self, Read};
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::blobs::{Blobs, DOCUMENT_MAX, at, check_digest};
+use super::blobs::{Blobs, DOCUMENT_MAX, at, check_digest, read_document as read_file};
 use super::descriptor::{Descriptor, Platform};
 use super::documents::{self, Document, Manifest, descriptor, from_json, from_value, invalid};
 use super::layout::{Reference, as_digest, ref_name};
@@ -148,8 +147,18 @@ pub(super) trait Shelf {
         }
         // The first that matches (image-spec, image-index.md, "manifests").
         for manifest in &list {
-            if self.is_for(manifest, wanted)? {
-                return self.manifest(manifest, wanted, depth + 1);
+            match self.is_for(manifest, wanted) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                // Images for other machines may be missing.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            }
+            match self.manifest(manifest, wanted, depth + 1) {
+                // An index that does not say for what machines it is has others only.
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound && manifest.platform.is_none() => {}
+                found => return found,
             }
         }
         let there: Vec<_> =
@@ -188,15 +197,8 @@ impl Shelf for Blobs {
 
     fn index(&self) -> Result<Bytes> {
         let path = self.dir().join("index.json");
-        let read = || -> Result<Bytes, Fault> {
-            let mut bytes = Vec::new();
-            fs::File::open(&path)?.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > DOCUMENT_MAX {
-                return Err(Fault::rule(ErrorKind::FileTooLarge, "a document has at most 16 MiB"));
-            }
-            Ok(bytes.into())
-        };
-        read().map_err(|fault| at("read index", &path, fault))
+        let read = read_file(&path).map(Bytes::from);
+        read.map_err(|fault| at("read index", &path, fault))
     }
 
     fn open(&self, digest: Digest, size: u64) -> Result<Box<dyn Read + Send>> {
@@ -215,7 +217,7 @@ impl Shelf for View {
     }
 
     fn index(&self) -> Result<Bytes> {
-        self.read("/index.json")
+        read_document(self, "/index.json")
     }
 
     fn open(&self, digest: Digest, size: u64) -> Result<Box<dyn Read + Send>> {
@@ -232,6 +234,15 @@ impl Shelf for View {
         let path = blob_path(digest);
         if self.exists(&path)? { Ok(Some(self.metadata(&path)?.len())) } else { Ok(None) }
     }
+}
+
+/// A document in an archive, which is no longer than any may be: a few bytes of an archive can claim to be very many.
+pub(super) fn read_document(view: &View, path: &str) -> Result<Bytes> {
+    if view.metadata(path)?.len() > DOCUMENT_MAX {
+        let fault = Fault::rule(ErrorKind::FileTooLarge, "a document has at most 16 MiB");
+        return Err(Error::new("read document", path.as_bytes(), fault));
+    }
+    view.read(path)
 }
 
 /// Where an archive of a layout has a blob.

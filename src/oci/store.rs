@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write as _;
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::blobs::{NewBlob, Sync, check_digest};
+use super::blobs::Sync;
 use super::config::object;
 use super::descriptor::{Descriptor, Platform};
 use super::documents::to_json;
-use super::file::BlobSource;
-use super::layout::entry;
-use super::{Layout, media, refuse};
+use super::file::{BlobSource, SourceReader};
+use super::layout::{check_tag, entry};
+use super::{Layout, media};
 use crate::attr::Timestamp;
-use crate::content::{Source, read_exact_at};
 use crate::digest::Digest;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::image::{Documents, Image};
 use crate::layer::{Blob, Layer};
 use crate::tar::{Compression, WriteOptions};
@@ -113,7 +112,7 @@ impl<'a> StoreOptions<'a> {
         self
     }
 
-    /// How layers are compressed that were in no archive before. Those that were keep their bytes, and so their digests.
+    /// How layers are compressed that were neither in an archive nor in a store before. Those that were keep their bytes, and so their digests.
     ///
     /// Not at all by default: such a layer is on the disk once, and its files are read from it where they are.
     pub fn compression(mut self, compression: Compression) -> Self {
@@ -121,7 +120,7 @@ impl<'a> StoreOptions<'a> {
         self
     }
 
-    /// An annotation of the manifest (image-spec, annotations.md).
+    /// An annotation of the manifest (image-spec, annotations.md). The manifest is a new one then, and has no others.
     pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.annotations.insert(key.into(), value.into());
         self
@@ -147,6 +146,7 @@ impl<'a> StoreOptions<'a> {
     ///
     /// As [`Layout::store`].
     pub fn store(mut self, layout: &Layout, image: &Image, tag: &str) -> Result<Stored> {
+        check_tag(tag)?;
         let _adding = layout.adding()?;
         let mut layers = Vec::with_capacity(image.layers().len());
         let mut stored = Stored::new(Descriptor::new("", Digest::of(b""), 0));
@@ -173,30 +173,63 @@ impl<'a> StoreOptions<'a> {
 
     /// A layer's blob, written if it is not there.
     fn put_layer(&self, layout: &Layout, layer: &Layer) -> Result<(Descriptor, bool)> {
-        let blobs = &layout.blobs;
-        if let Some(Blob { media_type, digest, source }) = layer.blob() {
-            let descriptor = Descriptor::new(media_type, *digest, source.len());
-            let is_new = blobs.len(*digest)? != Some(source.len());
-            if is_new {
-                copy_source(&**source, *digest, blobs.create()?)?;
+        let Some(blob) = layer.blob() else { return self.write_layer(layout, layer) };
+        let open = || -> Result<Box<dyn Read + Send>> {
+            Ok(Box::new(SourceReader::new(Arc::clone(&blob.source), blob.size)))
+        };
+        match layout.blobs.add(OP, (blob.digest, blob.size), open) {
+            // It was collected where it came from. Its files are there still, so the layer is published anew.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.publish_anew(layout, layer, blob, error)
             }
-            return Ok((descriptor, is_new));
+            added => Ok((Descriptor::new(&blob.media_type, blob.digest, blob.size), added?)),
         }
+    }
+
+    /// The same layer in another blob: uncompressed as it was, or as its canonical form if that is the same.
+    fn publish_anew(
+        &self,
+        layout: &Layout,
+        layer: &Layer,
+        blob: &Blob,
+        gone: Error,
+    ) -> Result<(Descriptor, bool)> {
+        let diff_id = layer.diff_id()?;
+        if let Some((source, len)) = &blob.uncompressed {
+            let open = || -> Result<Box<dyn Read + Send>> {
+                Ok(Box::new(SourceReader::new(Arc::clone(source), *len)))
+            };
+            let is_new = layout.blobs.add(OP, (diff_id, *len), open)?;
+            return Ok((Descriptor::new(media::layer(Compression::None), diff_id, *len), is_new));
+        }
+        let mut new = layout.blobs.create()?;
+        let written = WriteOptions::new().compression(self.compression).write(layer, &mut new)?;
+        if written.diff_id != diff_id {
+            return Err(gone);
+        }
+        let (digest, size) = new.keep(Sync::Yes)?;
+        Ok((Descriptor::new(media::layer(self.compression), digest, size), true))
+    }
+
+    /// A layer that was in no archive yet.
+    fn write_layer(&self, layout: &Layout, layer: &Layer) -> Result<(Descriptor, bool)> {
+        let blobs = &layout.blobs;
         let mut new = blobs.create()?;
         let options = WriteOptions::new().compression(self.compression);
         let diff_id = options.write(layer, &mut new)?.diff_id;
         let before = blobs.len(new.digest())?;
         let (digest, size) = new.keep(Sync::Yes)?;
         let media_type = media::layer(self.compression).to_owned();
+        let descriptor = Descriptor::new(media_type.clone(), digest, size);
         let source = Arc::new(BlobSource::new(blobs, blobs.path(digest), size));
-        layer.set_blob(diff_id, Blob { media_type: media_type.clone(), digest, source });
-        Ok((Descriptor::new(media_type, digest, size), before != Some(size)))
+        layer.set_blob(diff_id, Blob { media_type, digest, size, source, uncompressed: None });
+        Ok((descriptor, before != Some(size)))
     }
 
     /// The configuration: the one that the image has, with the layers that it does not know yet.
     fn config(&self, image: &Image, known: &Documents) -> Result<Bytes> {
         let layers = image.layers();
-        if known.layers == layers.len() && !known.config.is_empty() {
+        if known.layers == layers.len() && known.manifest.is_some() {
             return Ok(known.config.clone());
         }
         let diff_ids = layers.iter().map(Layer::diff_id).collect::<Result<Vec<_>>>()?;
@@ -259,6 +292,9 @@ impl<'a> StoreOptions<'a> {
         if let Some((media_type, bytes)) = &known.manifest
             && known.layers == image.layers().len()
             && self.annotations.is_empty()
+            && image.layers().iter().zip(layers).all(|(layer, stored)| {
+                layer.blob().is_some_and(|blob| blob.digest == stored.digest)
+            })
         {
             return (media_type.clone(), bytes.clone());
         }
@@ -281,7 +317,7 @@ impl<'a> StoreOptions<'a> {
 /// The history of the layers that stay. Where it does not fit them (semantics L9), each has a line that says nothing.
 fn kept_history(document: &mut Map<String, Value>, layers: usize) -> Vec<Value> {
     let history = match document.remove("history") {
-        Some(Value::Array(history)) if layers > 0 => history,
+        Some(Value::Array(history)) => history,
         _ => Vec::new(),
     };
     let has_layer = |step: &&Value| step.get("empty_layer").and_then(Value::as_bool) != Some(true);
@@ -289,26 +325,6 @@ fn kept_history(document: &mut Map<String, Value>, layers: usize) -> Vec<Value> 
         return history;
     }
     vec![json!({ "created_by": "unknown" }); layers]
-}
-
-/// Copies a blob from elsewhere, and keeps it if it is what its digest says.
-fn copy_source(source: &dyn Source, digest: Digest, mut to: NewBlob<'_>) -> Result<()> {
-    const STEP: u64 = 1 << 20;
-    let mut copy = || -> std::io::Result<()> {
-        let mut at = 0;
-        let mut buf = vec![0; STEP.min(source.len()) as usize];
-        while at < source.len() {
-            let part = &mut buf[..STEP.min(source.len() - at) as usize];
-            read_exact_at(source, at, part)?;
-            to.write_all(part)?;
-            at += part.len() as u64;
-        }
-        Ok(())
-    };
-    copy().map_err(|error| refuse(OP, digest, error))?;
-    check_digest(digest, to.digest())?;
-    to.keep(Sync::Yes)?;
-    Ok(())
 }
 
 impl fmt::Debug for StoreOptions<'_> {

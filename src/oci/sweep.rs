@@ -11,7 +11,7 @@ use super::descriptor::Descriptor;
 use super::documents::from_json;
 use super::lock::Lock;
 use super::shelf::Shelf;
-use super::{Layout, refuse};
+use super::{Layout, media, refuse};
 use crate::digest::Digest;
 use crate::error::Result;
 
@@ -60,6 +60,7 @@ impl Layout {
     ///   away then.
     pub fn gc(&self) -> Result<Collected> {
         let _alone = Lock::exclusive(&self.blobs.own("lock"))?;
+        self.blobs.check_own()?;
         let mut collected = Collected::default();
         self.garbage_of(&self.mark()?, |path, bytes| {
             collected.files += 1;
@@ -188,6 +189,7 @@ fn mark(
     marks: &mut Marks,
 ) -> Result<()> {
     let mut open = vec![value.clone()];
+    let mut followed = HashSet::new();
     while let Some(value) = open.pop() {
         match value {
             Value::Array(values) => open.extend(values),
@@ -198,15 +200,18 @@ fn mark(
                     object.get("mediaType").and_then(Value::as_str).unwrap_or_default();
                 let is_document = media_type.ends_with("json") || media_type.is_empty();
                 if let Some(digest) = digest.and_then(|digest| digest.parse().ok())
-                    && image.insert(digest)
+                    && (image.insert(digest) | is_document)
                     && is_document
+                    && followed.insert(digest)
                     && let Some(size) = blobs.len(digest)?.filter(|&size| size <= DOCUMENT_MAX)
                 {
                     let document = blobs.document(&Descriptor::new(media_type, digest, size))?;
-                    let parsed = from_json(&document);
-                    open.push(
-                        parsed.map_err(|fault| refuse("find what is in use", digest, fault))?,
-                    );
+                    match from_json(&document) {
+                        Ok(parsed) => open.push(parsed),
+                        // What no image is made of need not be a document.
+                        Err(_) if !is_known(media_type) => {}
+                        Err(fault) => return Err(refuse("find what is in use", digest, fault)),
+                    }
                 }
                 open.extend(object.into_iter().map(|(_, value)| value));
             }
@@ -214,6 +219,10 @@ fn mark(
         }
     }
     Ok(())
+}
+
+fn is_known(media_type: &str) -> bool {
+    media_type.is_empty() || media::kind(media_type).is_ok() || media::is_config(media_type)
 }
 
 /// Layers that a configuration names are kept uncompressed too.
@@ -232,9 +241,19 @@ fn note_layers(object: &serde_json::Map<String, Value>, marks: &mut Marks) {
 /// Calls `each` for every file of a directory, if there is one: path, name, length.
 fn for_files(dir: &Path, mut each: impl FnMut(&Path, &str, u64) -> io::Result<()>) -> Result<()> {
     let mut visit = || -> io::Result<()> {
+        // A link leads to what is somebody else's.
+        if !fs::symlink_metadata(dir)?.is_dir() {
+            return Ok(());
+        }
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
-            let bytes = entry.metadata()?.len();
+            let bytes = match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => continue,
+                Ok(metadata) => metadata.len(),
+                // Somebody has taken it away meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             each(&entry.path(), &entry.file_name().to_string_lossy(), bytes)?;
         }
         Ok(())

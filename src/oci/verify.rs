@@ -1,15 +1,20 @@
 //! Whether a store is what its digests promise: every fault at once, like fsck.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
 
 use super::blobs::{Blobs, check_digest};
 use super::descriptor::Descriptor;
 use super::documents::{self, Document, Manifest};
 use super::shelf::Shelf;
+use super::toc::Contents;
+use super::unpack::read_table;
 use super::{Layout, media, refuse};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::layer::Layer;
 use crate::tar::{self, ReadOptions};
 
 const OP: &str = "verify";
@@ -18,7 +23,8 @@ impl Layout {
     /// Reads everything, and lists every fault: documents that break a rule, blobs that are missing or not what they are called,
     /// layers that are no archives, or not those of the configuration. Empty if all is well. O(bytes).
     ///
-    /// Tables of contents are not looked at: one that is wrong counts as missing when it is used.
+    /// Tables of contents are compared with what the layers say. One that is damaged is no fault: it counts as missing when it
+    /// is used. One that is whole and untrue is.
     ///
     /// # Errors
     ///
@@ -29,11 +35,14 @@ impl Layout {
             faults: Vec::new(),
             seen: HashSet::new(),
             layers: HashMap::new(),
+            images: Vec::new(),
+            sound: BTreeMap::new(),
         };
         for reference in self.list()? {
             check.document(&reference.descriptor, 0);
         }
         check.layers();
+        check.tables();
         check.other_blobs()?;
         Ok(check.faults)
     }
@@ -46,6 +55,10 @@ struct Check<'a> {
     seen: HashSet<Digest>,
     /// What the layers are to be, uncompressed.
     layers: HashMap<Digest, (Descriptor, HashSet<Digest>)>,
+    /// The stacks of layers that there are.
+    images: Vec<Vec<Digest>>,
+    /// Layers that are what they are to be.
+    sound: BTreeMap<Digest, (Layer, Contents)>,
 }
 
 impl Check<'_> {
@@ -54,22 +67,29 @@ impl Check<'_> {
     }
 
     fn document(&mut self, descriptor: &Descriptor, depth: usize) {
-        if depth > super::shelf::INDEX_DEPTH_MAX || !self.seen.insert(descriptor.digest) {
+        if media::kind(&descriptor.media_type).is_err() {
+            return self.blob(descriptor);
+        }
+        if !self.seen.insert(descriptor.digest) {
             return;
         }
-        match media::kind(&descriptor.media_type) {
-            Err(_) => self.blob(descriptor),
-            Ok(_) => match self.note(self.blobs.parsed(descriptor)) {
-                Some((Document::Manifest(manifest), _)) => self.manifest(descriptor, &manifest),
-                Some((Document::Index(list), _)) => {
-                    // Images for other machines may be missing.
-                    let there =
-                        |found: &&Descriptor| !matches!(self.blobs.len(found.digest), Ok(None));
-                    let list: Vec<_> = list.iter().filter(there).cloned().collect();
-                    list.iter().for_each(|found| self.document(found, depth + 1));
-                }
-                None => {}
-            },
+        if depth > super::shelf::INDEX_DEPTH_MAX {
+            self.faults.push(refuse(
+                OP,
+                descriptor.digest,
+                documents::invalid("indexes within indexes"),
+            ));
+            return;
+        }
+        match self.note(self.blobs.parsed(descriptor)) {
+            Some((Document::Manifest(manifest), _)) => self.manifest(descriptor, &manifest),
+            Some((Document::Index(list), _)) => {
+                // Images for other machines may be missing.
+                let there = |found: &&Descriptor| !matches!(self.blobs.len(found.digest), Ok(None));
+                let list: Vec<_> = list.iter().filter(there).cloned().collect();
+                list.iter().for_each(|found| self.document(found, depth + 1));
+            }
+            None => {}
         }
     }
 
@@ -87,6 +107,7 @@ impl Check<'_> {
             let rule = "the manifest has another number of layers than its configuration";
             self.faults.push(refuse(OP, descriptor.digest, documents::invalid(rule)));
         }
+        self.images.push(rootfs.diff_ids.clone());
         for (layer, diff_id) in manifest.layers.iter().zip(rootfs.diff_ids) {
             if media::is_foreign(&layer.media_type)
                 && matches!(self.blobs.len(layer.digest), Ok(None))
@@ -96,12 +117,18 @@ impl Check<'_> {
             let promised =
                 self.layers.entry(layer.digest).or_insert_with(|| (layer.clone(), HashSet::new()));
             promised.1.insert(diff_id);
+            if promised.0.size != layer.size {
+                let checked = Blobs::open(self.blobs, layer.digest, layer.size);
+                self.note(checked);
+            }
         }
     }
 
     fn layers(&mut self) {
         for (digest, (descriptor, diff_ids)) in std::mem::take(&mut self.layers) {
-            if self.seen.insert(digest) {
+            if media::layer_compression(&descriptor.media_type).is_err() {
+                self.blob(&descriptor);
+            } else if self.seen.insert(digest) {
                 let checked = self.layer(&descriptor, &diff_ids);
                 self.note(checked);
             }
@@ -109,12 +136,12 @@ impl Check<'_> {
     }
 
     fn layer(&mut self, descriptor: &Descriptor, diff_ids: &HashSet<Digest>) -> Result<()> {
-        let Ok(compression) = media::layer_compression(&descriptor.media_type) else {
-            self.blob(descriptor);
-            return Ok(());
-        };
+        let compression = media::layer_compression(&descriptor.media_type)
+            .map_err(|fault| refuse(OP, descriptor.digest, fault))?;
         let blob = Blobs::open(self.blobs, descriptor.digest, descriptor.size)?;
-        let nowhere = tar::Contents::At(self.blobs.source(descriptor.digest, descriptor.size)?);
+        // Nobody reads the files: where their bytes lie is all that a table says.
+        let source = self.blobs.source(descriptor.digest, descriptor.size)?;
+        let nowhere = tar::Contents::At(Arc::clone(&source));
         let limits = ReadOptions::default();
         let unpacked = tar::unpack(blob, &mut io::sink(), nowhere, Some(compression), &limits)
             .map_err(|error| error.within(descriptor.digest))?;
@@ -126,7 +153,42 @@ impl Check<'_> {
             );
             self.faults.push(refuse(OP, descriptor.digest, documents::invalid(rule)));
         }
+        let contents = Contents { diff_id: unpacked.diff_id, len: unpacked.len, source };
+        self.sound.insert(unpacked.diff_id, (unpacked.layer, contents));
         Ok(())
+    }
+
+    /// Tables that are whole, and say something else than the layers do.
+    fn tables(&mut self) {
+        let untrue = |name: Digest| {
+            refuse(
+                OP,
+                name,
+                documents::invalid("its table of contents is not that of what is there"),
+            )
+        };
+        for (diff_id, (layer, contents)) in &self.sound {
+            let table = read_table(&self.blobs.layer_table(*diff_id));
+            if table.is_some_and(|table| !table.is_of(layer, std::slice::from_ref(contents))) {
+                self.faults.push(untrue(*diff_id));
+            }
+        }
+        for diff_ids in std::mem::take(&mut self.images) {
+            let chain = diff_ids.iter().fold(None, |below, id| Some(Digest::chain(below, *id)));
+            let Some(chain) = chain else { continue };
+            let table = read_table(&self.blobs.image_table(chain));
+            let parts: Option<BTreeMap<_, _>> =
+                diff_ids.iter().map(|id| Some((*id, self.sound.get(id)?))).collect();
+            if let (Some(table), Some(parts)) = (table, parts) {
+                let layers = diff_ids.iter().map(|id| parts[id].0.clone());
+                let whole = Image::from_layers(layers).and_then(|image| image.as_one_layer());
+                let contents: Vec<_> =
+                    parts.values().map(|(_, contents)| contents.clone()).collect();
+                if whole.is_ok_and(|whole| !table.is_of(&whole, &contents)) {
+                    self.faults.push(untrue(chain));
+                }
+            }
+        }
     }
 
     /// A blob of which nothing is known but its name.

@@ -13,10 +13,11 @@ use super::options::{ReadOptions, Skipped, SkippedPart};
 use super::place::Place;
 use super::sparse::MapText;
 use super::unpack::Contents;
-use crate::content::Content;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::layer::{Layer, absolute};
-use crate::tree::Node;
+
+/// How many times as long as those of one entry all extended headers may be.
+const HEADERS_MAX: u64 = 4096;
 
 pub(super) struct Archive<'a> {
     pub(super) options: &'a ReadOptions,
@@ -32,6 +33,7 @@ pub(super) struct Archive<'a> {
     /// How the archive spells the entry that it is at.
     path: Vec<u8>,
     entries: u64,
+    headers: u64,
     sparse_budget: u64,
 }
 
@@ -76,6 +78,7 @@ impl<'a> Archive<'a> {
             at: 0,
             path: Vec::new(),
             entries: 0,
+            headers: 0,
             sparse_budget: options.max_sparse_bytes,
         }
     }
@@ -193,6 +196,7 @@ impl<'a> Archive<'a> {
             flag @ (b'x' | b'L' | b'K') => {
                 let len = fields.size()?;
                 self.extended.begin(flag, len, self.options.max_header_bytes)?;
+                self.count_header(len)?;
                 self.bytes(len, To::Extended(flag, Vec::new()))
             }
             _ => {
@@ -214,6 +218,16 @@ impl<'a> Archive<'a> {
             _ => format!("what comes after it, at byte {at}, is no header: its checksum is wrong"),
         };
         Err(Fault::rule(ErrorKind::InvalidInput, rule))
+    }
+
+    /// What extended headers say is kept in memory, for all entries.
+    fn count_header(&mut self, len: u64) -> Result<(), Fault> {
+        self.headers += len;
+        if self.headers > HEADERS_MAX.saturating_mul(self.options.max_header_bytes) {
+            let rule = "all extended headers are longer than ReadOptions::max_header_bytes allows";
+            return Err(Fault::rule(ErrorKind::QuotaExceeded, rule));
+        }
+        Ok(())
     }
 
     fn count(&mut self) -> Result<(), Fault> {
@@ -257,13 +271,12 @@ impl<'a> Archive<'a> {
             Place::Aufs(path) => path,
         };
         self.skipped.push(Skipped { path: absolute(&hidden), what: SkippedPart::AufsEntry });
-        match member.kind {
-            Kind::File => {
-                let (inode, _) = member.inode(fields, Node::File(Content::EMPTY))?;
-                self.file(OpenFile { path: hidden, inode, is_hidden: true }, data)
-            }
-            _ => self.bytes(data, To::Nowhere),
+        if member.kind != Kind::File {
+            return self.bytes(data, To::Nowhere);
         }
+        let node = member.node(fields)?;
+        let (inode, _) = member.inode(fields, node)?;
+        self.file(OpenFile { path: hidden, inode, is_hidden: true }, data)
     }
 
     fn object(
@@ -272,22 +285,19 @@ impl<'a> Archive<'a> {
         mut member: Member,
         path: Box<[u8]>,
     ) -> Result<State, Fault> {
-        let node = match std::mem::replace(&mut member.kind, Kind::File) {
-            Kind::Link(target) => {
-                self.changes.link(path, &target)?;
-                return self.bytes(0, To::Nowhere);
-            }
-            Kind::Object(node) => node,
-            Kind::File => Node::File(Content::EMPTY),
-        };
-        let (data, sparse) = (member.data_len, member.sparse.take());
+        if member.kind == Kind::Link {
+            self.changes.link(path, &member.link)?;
+            return self.bytes(0, To::Nowhere);
+        }
+        let (kind, data, sparse) = (member.kind, member.data_len, member.sparse.take());
+        let node = member.node(fields)?;
         let (inode, skipped) = member.inode(fields, node)?;
         let skip = |what| Skipped { path: absolute(&path), what };
         self.skipped.extend(skipped.into_iter().map(skip));
         let file = OpenFile { path, inode, is_hidden: false };
-        match (&file.inode.node, sparse) {
-            (Node::File(_), None) => self.file(file, data),
-            (Node::File(_), Some(sparse)) => self.open_sparse(file, sparse, data),
+        match (kind, sparse) {
+            (Kind::File, None) => self.file(file, data),
+            (Kind::File, Some(sparse)) => self.open_sparse(file, sparse, data),
             _ => {
                 self.changes.object(file.path, file.inode)?;
                 self.bytes(0, To::Nowhere)
@@ -297,5 +307,5 @@ impl<'a> Archive<'a> {
 }
 
 fn is_zero(block: &[u8; BLOCK]) -> bool {
-    block.iter().all(|&byte| byte == 0)
+    *block == [0; BLOCK]
 }

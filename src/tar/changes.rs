@@ -137,13 +137,15 @@ impl Changes {
         }
     }
 
-    /// Marks below what is no directory act on nothing (semantics L44), and neither does an opaque mark on it.
+    /// An opaque mark at or below what is no directory acts on nothing, like a whiteout there (semantics L44). Whiteouts are
+    /// kept: a layer may say so.
     fn drop_blocked(&self, said: &mut Vec<(Box<[u8]>, Said)>) {
         let mut blocked: Option<Box<[u8]>> = None;
         said.retain(|(path, says)| {
             let is_blocked = blocked.as_ref().is_some_and(|file| path::is_within(path, file));
             match says {
-                Said::Mark(_) => !is_blocked,
+                Said::Mark(Mark::Opaque) => !is_blocked,
+                Said::Mark(Mark::Whiteout) => true,
                 Said::Name(thing) => {
                     if !is_blocked && !self.is_dir(*thing) {
                         blocked = Some(path.clone());
@@ -154,48 +156,44 @@ impl Changes {
         });
     }
 
-    /// One entry for each path. From the end, so that what is in a directory is known before its marks.
-    fn entries(&self, mut said: Vec<(Box<[u8]>, Said)>) -> Vec<Entry> {
+    /// One entry for each path.
+    fn entries(&self, said: Vec<(Box<[u8]>, Said)>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::with_capacity(said.len());
         let mut first: HashMap<usize, Box<[u8]>> = HashMap::new();
-        // What comes next and is more than a whiteout, as a place in `entries`.
-        let mut content: Option<usize> = None;
-        while let Some((path, says)) = said.pop() {
-            let (mut opaque, mut whiteout, mut thing) = (false, false, None);
-            let mut hear = |says| match says {
-                Said::Mark(Mark::Opaque) => opaque = true,
-                Said::Mark(Mark::Whiteout) => whiteout = true,
-                Said::Name(named) => thing = Some(named),
-            };
-            hear(says);
-            while let Some((_, says)) = said.pop_if(|(other, _)| *other == path) {
-                hear(says);
+        for (path, says) in said {
+            if let (Some(last), Said::Mark(mark)) = (entries.last_mut(), says)
+                && last.path == path
+            {
+                last.what = marked(std::mem::replace(&mut last.what, What::Whiteout), mark);
+                continue;
             }
-            let has_children =
-                content.is_some_and(|at: usize| path::is_within(&entries[at].path, &path));
-            let what = match thing.map(|thing| (thing, &self.things[thing])) {
-                Some((_, Thing::Below(target))) => What::Link(target.clone()),
-                Some((thing, Thing::Object(inode))) => match first.get(&thing) {
-                    Some(first) => What::Link(first.clone()),
-                    None => {
-                        let opaque = inode.is_dir() && (opaque || whiteout);
+            let what = match says {
+                Said::Mark(Mark::Opaque) => What::Opaque,
+                Said::Mark(Mark::Whiteout) => What::Whiteout,
+                Said::Name(thing) => match (&self.things[thing], first.get(&thing)) {
+                    (Thing::Below(target), _) => What::Link(target.clone()),
+                    (Thing::Object(_), Some(first)) => What::Link(first.clone()),
+                    (Thing::Object(inode), None) => {
                         first.insert(thing, path.clone());
-                        What::Object { inode: inode.clone(), opaque }
+                        What::Object { inode: inode.clone(), opaque: false }
                     }
                 },
-                // A whiteout takes the lower directory away, so what this layer has there is in a new one (L39).
-                None if whiteout && (opaque || has_children) => {
-                    What::Object { inode: Inode::implied_dir(), opaque: true }
-                }
-                None if whiteout => What::Whiteout,
-                None => What::Opaque,
             };
-            if !matches!(what, What::Whiteout) {
-                content = Some(entries.len());
-            }
             entries.push(Entry { path, what });
         }
-        entries.reverse();
         entries
+    }
+}
+
+/// A mark on what the layer has at this path: a directory shows nothing of the layers below (semantics L39), and all else
+/// hides them anyway.
+fn marked(what: What, mark: Mark) -> What {
+    match (what, mark) {
+        (What::Object { inode, .. }, _) if inode.is_dir() => What::Object { inode, opaque: true },
+        // The directory below is taken away, so that this one is new.
+        (What::Opaque, Mark::Whiteout) => {
+            What::Object { inode: Inode::implied_dir(), opaque: true }
+        }
+        (what, _) => what,
     }
 }

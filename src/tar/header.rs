@@ -5,25 +5,23 @@
 
 use std::borrow::Cow;
 
-use tar_core::Header;
+use tar_core::{GNU_MAGIC, Header};
 
 use crate::attr::{Device, MODE_MASK, Timestamp};
 use crate::error::{ErrorKind, Fault};
 
 pub(super) const BLOCK: usize = 512;
 
-/// Whether these bytes are a header: the sum of its bytes is what it says. Some old programs summed signed bytes.
+/// Whether these bytes are a header: their sum is what it says, the sum itself counted as spaces. Some old programs took
+/// bytes for signed.
 pub(super) fn is_header(block: &[u8; BLOCK]) -> bool {
-    let header = Header::from_bytes(block);
-    let Ok(said) = number(&header.as_ustar().cksum) else { return false };
-    let spaces = 8 * i128::from(b' ');
-    let (before, after) = (&block[..148], &block[156..]);
-    let unsigned: u32 = before.iter().chain(after).map(|&byte| u32::from(byte)).sum();
-    let signed = || {
-        let bytes = before.iter().chain(after);
-        bytes.map(|&byte| i32::from(byte.cast_signed())).sum::<i32>()
-    };
-    said == i128::from(unsigned) + spaces || said == i128::from(signed()) + spaces
+    let field = &Header::from_bytes(block).as_ustar().cksum;
+    let Ok(said) = number(field) else { return false };
+    let unsigned = |bytes: &[u8]| bytes.iter().fold(0, |sum, &byte| sum + i32::from(byte));
+    let sum = unsigned(block) - unsigned(field) + 8 * i32::from(b' ');
+    let large = |bytes: &[u8]| bytes.iter().fold(0, |sum, &byte| sum + i32::from(byte >> 7));
+    let signed = || sum - 0x100 * (large(block) - large(field));
+    said == i128::from(sum) || said == i128::from(signed())
 }
 
 /// The bytes of a header, asked by field.
@@ -92,7 +90,7 @@ impl<'a> Fields<'a> {
     /// GNU's fields for a file with holes: its length, its first pieces, and whether more of them follow.
     pub(super) fn sparse(&self) -> Result<(u64, Vec<(u64, u64)>, bool), Fault> {
         let fields = self.0.as_gnu();
-        if !fields.magic.starts_with(b"ustar") {
+        if fields.magic != *GNU_MAGIC {
             let rule = "a file with holes needs a header of GNU's";
             return Err(Fault::rule(ErrorKind::InvalidInput, rule));
         }

@@ -4,6 +4,7 @@ use super::header::Fields;
 use super::options::SkippedPart;
 use super::pax::Records;
 use crate::attr::{Device, Timestamp};
+use crate::content::Content;
 use crate::error::{ErrorKind, Fault};
 use crate::path::PATH_MAX;
 use crate::tree::{Dir, Inode, Node};
@@ -72,20 +73,28 @@ fn invalid(rule: &'static str) -> Fault {
     Fault::rule(ErrorKind::InvalidInput, rule)
 }
 
-/// An entry whose path is known, and whose attributes are asked for only if they count: a hard link has none of its own
-/// (semantics L47), and a mark has none at all.
+/// An entry whose path and type are known. What else it says is asked for only if it counts: a hard link has no attributes
+/// of its own (semantics L47), and a mark has none at all.
 pub(super) struct Member {
     pub(super) kind: Kind,
     /// How many bytes of data follow.
     pub(super) data_len: u64,
     pub(super) sparse: Option<Pieces>,
+    /// What a link of either kind leads to.
+    pub(super) link: Vec<u8>,
     records: Records,
 }
 
+/// What an entry is, by its type (semantics L21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
-    Link(Vec<u8>),
-    Object(Node),
+    Link,
+    Symlink,
+    CharDevice,
+    BlockDevice,
+    Dir,
+    Fifo,
 }
 
 /// How the archive tells where the data of a file with holes lies; with the file's length.
@@ -107,6 +116,24 @@ pub(super) enum Pieces {
     },
 }
 
+impl Kind {
+    fn of(flag: u8) -> Result<Self, Fault> {
+        match flag {
+            0 | b'0' | b'S' => Ok(Self::File),
+            b'1' => Ok(Self::Link),
+            b'2' => Ok(Self::Symlink),
+            b'3' => Ok(Self::CharDevice),
+            b'4' => Ok(Self::BlockDevice),
+            b'5' => Ok(Self::Dir),
+            b'6' => Ok(Self::Fifo),
+            _ => {
+                let rule = format!("a layer has no entries of type {:?}", char::from(flag));
+                Err(Fault::rule(ErrorKind::Unsupported, rule))
+            }
+        }
+    }
+}
+
 impl Member {
     /// `path` becomes what the archive calls the entry, and stays so if that is an error.
     pub(super) fn new(
@@ -125,23 +152,39 @@ impl Member {
         }
         let link = records.link_path.take().or(long_link);
         let link = link.unwrap_or_else(|| fields.link_name().to_vec());
-        // Before ustar a directory was a file whose name ends in a slash.
-        let flag = match fields.type_flag() {
-            0 if path.ends_with(b"/") => b'5',
-            flag => flag,
+        let kind = match fields.type_flag() {
+            // Before ustar a directory was a file whose name ends in a slash.
+            0 if path.ends_with(b"/") => Kind::Dir,
+            flag => Kind::of(flag)?,
         };
-        let kind = kind(flag, link, |records: &Records| device(fields, records), &records)?;
-        let sparse = match &kind {
-            Kind::File => sparse(flag, fields, &mut records)?,
-            _ => None,
-        };
+        let mut member = Self { kind, data_len: 0, sparse: None, link, records };
         // Types 1 to 6 have no data, whatever their size says (semantics L26).
-        let data_len = match (&kind, records.size) {
-            (Kind::File, Some(size)) => size,
-            (Kind::File, None) => fields.size()?,
-            _ => 0,
-        };
-        Ok(Self { kind, data_len, sparse, records })
+        if kind == Kind::File {
+            member.data_len = member.records.size.map_or_else(|| fields.size(), Ok)?;
+            member.sparse = sparse(fields, &mut member.records)?;
+        }
+        Ok(member)
+    }
+
+    /// What stands at the path, if it is more than one more name.
+    pub(super) fn node(&self, fields: &Fields<'_>) -> Result<Node, Fault> {
+        Ok(match self.kind {
+            Kind::File | Kind::Link => Node::File(Content::EMPTY),
+            Kind::Symlink if self.link.is_empty() || self.link.len() > PATH_MAX => {
+                return Err(invalid("the target of a symbolic link has 1 to 4095 bytes"));
+            }
+            Kind::Symlink => Node::Symlink(self.link.as_slice().into()),
+            Kind::CharDevice => Node::CharDevice(self.device(fields)?),
+            Kind::BlockDevice => Node::BlockDevice(self.device(fields)?),
+            Kind::Dir => Node::Dir(Dir::default()),
+            Kind::Fifo => Node::Fifo,
+        })
+    }
+
+    fn device(&self, fields: &Fields<'_>) -> Result<Device, Fault> {
+        let Records { device_major, device_minor, .. } = self.records;
+        let Device { major, minor } = fields.device()?;
+        Ok(Device { major: device_major.unwrap_or(major), minor: device_minor.unwrap_or(minor) })
     }
 
     pub(super) fn inode(
@@ -160,48 +203,10 @@ impl Member {
     }
 }
 
-/// What an entry is, by its type (semantics L21).
-fn kind(
-    flag: u8,
-    link: Vec<u8>,
-    device: impl Fn(&Records) -> Result<Device, Fault>,
-    records: &Records,
-) -> Result<Kind, Fault> {
-    match flag {
-        0 | b'0' | b'S' => Ok(Kind::File),
-        b'1' => Ok(Kind::Link(link)),
-        b'2' if link.is_empty() || link.len() > PATH_MAX => {
-            Err(invalid("a target of a symbolic link has 1 to 4095 bytes"))
-        }
-        b'2' => Ok(Kind::Object(Node::Symlink(link.into()))),
-        b'3' => Ok(Kind::Object(Node::CharDevice(device(records)?))),
-        b'4' => Ok(Kind::Object(Node::BlockDevice(device(records)?))),
-        b'5' => Ok(Kind::Object(Node::Dir(Dir::default()))),
-        b'6' => Ok(Kind::Object(Node::Fifo)),
-        _ => {
-            let rule = format!("a layer has no entries of type {:?}", char::from(flag));
-            Err(Fault::rule(ErrorKind::Unsupported, rule))
-        }
-    }
-}
-
-fn device(fields: &Fields<'_>, records: &Records) -> Result<Device, Fault> {
-    match (records.device_major, records.device_minor) {
-        (Some(major), Some(minor)) => Ok(Device { major, minor }),
-        (major, minor) => {
-            let header = fields.device()?;
-            Ok(Device {
-                major: major.unwrap_or(header.major),
-                minor: minor.unwrap_or(header.minor),
-            })
-        }
-    }
-}
-
-fn sparse(flag: u8, fields: &Fields<'_>, records: &mut Records) -> Result<Option<Pieces>, Fault> {
+fn sparse(fields: &Fields<'_>, records: &mut Records) -> Result<Option<Pieces>, Fault> {
     let records = std::mem::take(&mut records.sparse);
     let len = || records.len.ok_or_else(|| invalid("a file with holes has no length"));
-    match (flag, records.version, records.map) {
+    match (fields.type_flag(), records.version, records.map) {
         (b'S', (None, None), None) => {
             let (len, pieces, is_continued) = fields.sparse()?;
             Ok(Some(Pieces::Header { len, pieces, is_continued }))

@@ -1,12 +1,13 @@
 //! What is read of an archive, and how much of it at most.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::compression::Compression;
-use super::unpack::{Contents, unpack};
+use super::unpack::{Contents, Unpacked, unpack};
+use crate::content::Source;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layer::Layer;
@@ -78,8 +79,8 @@ impl ReadOptions {
         self
     }
 
-    /// How many times larger than the compressed the uncompressed archive may be: 256 unless it is set. What the first
-    /// 256 KiB of the stream may become, any stream may become.
+    /// How many times larger than the compressed the uncompressed archive may be: 256 unless it is set. Up to 1 GiB any
+    /// archive may become: files full of zeros, which shrink to a thousandth and less, are no attack.
     pub fn max_ratio(mut self, ratio: u64) -> Self {
         self.max_ratio = ratio;
         self
@@ -97,7 +98,8 @@ impl ReadOptions {
         self
     }
 
-    /// How many bytes of extended headers (long names, PAX records) one entry may have: 1 MiB unless it is set.
+    /// How many bytes of extended headers (long names, PAX records) one entry may have: 1 MiB unless it is set. All entries
+    /// together may have 4096 times as many.
     pub fn max_header_bytes(mut self, bytes: u64) -> Self {
         self.max_header_bytes = bytes;
         self
@@ -157,7 +159,62 @@ impl ReadOptions {
     /// - `Io`: the stream failed; see [`source`](std::error::Error::source).
     pub fn read(&self, stream: impl Read) -> Result<ReadLayer> {
         let read = unpack(stream, &mut io::sink(), Contents::Memory, self.compression, self)?;
-        Ok(ReadLayer {
+        Ok(ReadLayer::from(read))
+    }
+
+    /// The same for archives that are larger than memory: what is read is written to `out`, uncompressed, and the contents
+    /// of files are not kept but read from `archive` when they are asked for, which must have the bytes that `out` gets.
+    /// Files with holes are kept in memory, so that they have their holes.
+    ///
+    /// Reading, inflating, hashing and writing go on at once, in two threads.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read). What `out` has got then is a part of an archive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{io, sync::Arc};
+    /// use stratafs::{Image, Layer, Source, tar};
+    ///
+    /// #[derive(Debug)]
+    /// struct InFile(std::fs::File, u64);
+    ///
+    /// impl Source for InFile {
+    ///     fn len(&self) -> u64 {
+    ///         self.1
+    ///     }
+    ///     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    ///         std::os::unix::fs::FileExt::read_at(&self.0, buf, offset)
+    ///     }
+    /// }
+    ///
+    /// let mut stream = Vec::new();
+    /// let gzip = tar::WriteOptions::new().compression(tar::Compression::Gzip);
+    /// let len = tar::write_layer(&Layer::from([("motd", "hi")]), io::sink())?.size;
+    /// gzip.write(&Layer::from([("motd", "hi")]), &mut stream)?;
+    ///
+    /// let mut file = tempfile::tempfile()?;
+    /// let archive = Arc::new(InFile(file.try_clone()?, len));
+    /// let read = tar::ReadOptions::new().unpack(&stream[..], &mut file, archive)?;
+    /// assert_eq!(Image::from_layers([read.layer])?.view().read("/motd")?, "hi");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unpack(
+        &self,
+        stream: impl Read,
+        mut out: impl Write + Send,
+        archive: Arc<dyn Source>,
+    ) -> Result<ReadLayer> {
+        let read = unpack(stream, &mut out, Contents::At(archive), self.compression, self)?;
+        Ok(ReadLayer::from(read))
+    }
+}
+
+impl From<Unpacked> for ReadLayer {
+    fn from(read: Unpacked) -> Self {
+        Self {
             layer: read.layer,
             diff_id: read.diff_id,
             len: read.len,
@@ -165,7 +222,7 @@ impl ReadOptions {
             stream_len: read.input_len,
             compression: read.compression,
             skipped: read.skipped,
-        })
+        }
     }
 }
 

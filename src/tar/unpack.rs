@@ -25,6 +25,9 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::layer::Layer;
 
+/// Up to this length nobody asks from how little an archive came.
+const UNSUSPECTED: u64 = 1 << 30;
+
 /// What was read of a stream, all of which was read.
 #[derive(Debug)]
 pub(crate) struct Unpacked {
@@ -45,7 +48,6 @@ pub(crate) enum Contents {
     /// They are copied.
     Memory,
     /// They lie in the archive, which this source has, uncompressed. Files with holes are copied.
-    #[allow(dead_code, reason = "only stores do so")]
     At(Arc<dyn Source>),
 }
 
@@ -211,7 +213,7 @@ impl ReadOptions {
             let rule = "the archive is longer than ReadOptions::max_bytes";
             return Err(Fault::rule(ErrorKind::QuotaExceeded, rule));
         }
-        if len > self.max_ratio.saturating_mul(input_len.max(BUFFER as u64)) {
+        if len > self.max_ratio.saturating_mul(input_len).max(UNSUSPECTED) {
             let rule = "the stream inflates more than ReadOptions::max_ratio allows";
             return Err(Fault::rule(ErrorKind::QuotaExceeded, rule));
         }

@@ -15,6 +15,8 @@ mod picture;
 mod providers;
 mod squash;
 mod states;
+#[cfg(feature = "tar")]
+mod tar;
 
 /// How many cases a test runs: `default`, or as many times more as `PROPTEST_CASES` is more than proptest's own 256.
 fn cases(default: u32) -> u32 {

@@ -29,6 +29,7 @@ mod providers;
 mod random;
 mod regressions;
 mod structure;
+mod tar;
 mod threads;
 mod tmpfs;
 mod tools;

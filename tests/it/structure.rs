@@ -293,13 +293,23 @@ fn every_test_that_the_semantics_name_is_there() {
 #[test]
 fn every_rule_of_the_union_and_every_bug_of_others_is_in_the_semantics() {
     let text = read(&root().join("docs/semantics.md"));
-    for (file, prefix) in [("union", "u"), ("regressions", "regression_"), ("layers", "l")] {
+    for (file, prefix) in [
+        ("union", "u"),
+        ("regressions", "regression_"),
+        ("layers", "l"),
+        ("tar/reading", "l"),
+        ("tar/applying", "l"),
+        ("tar/writing", "l"),
+        ("tar/attacks", "attack_"),
+    ] {
         for line in read(&root().join("tests/it").join(file).with_extension("rs")).lines() {
             let Some(name) = line.strip_prefix("fn ").map(word) else { continue };
             let numbered =
                 name[prefix.len().min(name.len())..].starts_with(|c: char| c.is_ascii_digit());
             if name.starts_with(prefix) && (numbered || prefix.len() > 1) {
-                assert!(text.contains(&format!("`{file}::{name}`")), "{file}::{name} is not there");
+                let module = file.rsplit('/').next().unwrap();
+                let named = format!("{module}::{name}");
+                assert!(text.contains(&format!("`{named}`")), "{named} is not there");
             }
         }
     }

@@ -72,7 +72,7 @@ impl Reading {
     }
 
     fn load_from(&self, layout: &Layout, tag: &str, progress: &Progress) -> Result<Image> {
-        let mut options = LoadOptions::new().progress(|at| progress.at_layer(at.layer, at.layers));
+        let mut options = LoadOptions::new().progress(|at| progress.at_bytes(at));
         if let Some(platform) = &self.platform {
             options = options.platform(platform.clone());
         }

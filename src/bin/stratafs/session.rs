@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
+use stratafs::oci::LoadProgress;
+
 use crate::args::Global;
 use crate::failure::with_causes;
 use crate::output::Output;
@@ -50,6 +52,22 @@ impl Progress {
     /// It is at one of so many layers.
     pub(crate) fn at_layer(&self, layer: usize, layers: usize) {
         self.0.set_prefix(format!("(layer {} of {layers})", layer + 1));
+    }
+
+    /// So much of one of the layers is done: a bar, and how long it may still take.
+    pub(crate) fn at_bytes(&self, at: LoadProgress) {
+        if self.0.is_hidden() {
+            return;
+        }
+        if self.0.length() != Some(at.bytes) || at.read == 0 {
+            let bar = "{spinner} {msg} {prefix} {wide_bar} {bytes}/{total_bytes} {eta}";
+            if let Ok(style) = ProgressStyle::with_template(bar) {
+                self.0.set_style(style);
+            }
+            self.0.set_length(at.bytes);
+            self.at_layer(at.layer, at.layers);
+        }
+        self.0.set_position(at.read);
     }
 
     /// So many objects and bytes are done. Not each of them is worth a look.

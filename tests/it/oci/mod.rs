@@ -5,5 +5,6 @@ mod crash;
 mod documents;
 mod hand;
 mod images;
+mod regressions;
 mod sharing;
 mod store;
