@@ -15,7 +15,7 @@ use crate::container::{Container, Entry};
 use crate::walk::Place;
 
 /// As many names are looked up in one step.
-const STEP: usize = 64;
+const STEP: usize = 16;
 
 /// All that comes after a position: the position after it, name, object and type.
 pub(super) fn lines<'e>(

@@ -60,7 +60,8 @@ impl Mount {
             }
         };
         let (later, news) = Later::new();
-        let tree = Tree::new(container, (door, atime), later.clone());
+        let tree =
+            Tree::new(container, (door, atime), later.clone(), matches!(what, Shown::View(_)));
         let session = Session::new(Requests(tree), &real, &config(options, read_only))
             .map_err(point::refused)?;
         let kernel = session.notifier();

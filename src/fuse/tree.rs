@@ -39,6 +39,8 @@ pub(super) struct Tree {
     /// Of each volume, whether it is at two places: then the kernel must not keep what it is told of one of them.
     twice: Vec<bool>,
     later: Sender<Stale>,
+    /// A view: the kernel may keep its listings, too.
+    never_changes: bool,
 }
 
 impl Tree {
@@ -46,6 +48,7 @@ impl Tree {
         container: &Container,
         (door, atime): (Door, Atime),
         later: Sender<Stale>,
+        never_changes: bool,
     ) -> Self {
         let container = container.for_mount(door, atime);
         Self {
@@ -55,6 +58,7 @@ impl Tree {
             twice: (0..container.mounts()).map(|mount| container.is_mounted_twice(mount)).collect(),
             container,
             later,
+            never_changes,
         }
     }
 
@@ -214,8 +218,11 @@ impl Tree {
 
 /// Directories
 impl Tree {
-    pub(super) fn open_dir(&self) -> FileHandle {
-        self.handles.add(Open::Dir(Mutex::new(Arc::new([]))))
+    pub(super) fn open_dir(&self) -> (FileHandle, FopenFlags) {
+        let handle = self.handles.add(Open::Dir(Mutex::new(Arc::new([]))));
+        // Where something changes, what the kernel kept of a listing has other positions than the next one.
+        let kept = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
+        (handle, if self.never_changes { kept } else { FopenFlags::empty() })
     }
 
     /// What an open directory has. From the start it is read anew, as rewinddir(3) asks.
@@ -228,7 +235,7 @@ impl Tree {
         let open = self.handle(handle)?;
         let Open::Dir(entries) = &*open else { return Err(ErrorKind::NotADirectory.into()) };
         let mut entries = entries.lock();
-        if offset == 0 {
+        if offset == 0 || entries.is_empty() {
             *entries = self.container.list_at(place(number))?.into();
         }
         Ok(Arc::clone(&entries))

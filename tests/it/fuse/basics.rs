@@ -117,6 +117,20 @@ fn a_view_and_a_read_only_mount_refuse_changes() {
 }
 
 #[test]
+fn a_view_lists_the_same_again_and_again() {
+    let files = (0..2000).map(|number| format!("d/{number}"));
+    let layer = files.fold(Layer::builder(), |layer, path| layer.file(path, ""));
+    let view = Image::from_layers([layer.build().unwrap()]).unwrap().view();
+    let Some(at) = Mounted::new(&view, &MountOptions::new()) else { return };
+    for _ in 0..4 {
+        let names: Vec<_> =
+            fs::read_dir(at.path("d")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2000);
+        assert!(fs::metadata(at.path("d").join(&names[1234])).unwrap().is_file());
+    }
+}
+
+#[test]
 fn volumes_have_numbers_and_limits_of_their_own() {
     let limits = Limits { bytes: Some(1 << 20), ..Limits::default() };
     let (small, shared) = (Volume::with_limits(limits), Volume::memory());
