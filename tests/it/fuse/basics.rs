@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use stratafs::fuse::MountOptions;
 use stratafs::{Image, Layer, Limits, Volume};
 
-use super::Mounted;
+use super::{Mounted, unmount};
 
 fn image() -> Image {
     let lower = Layer::from([("etc/hosts", "lower"), ("etc/motd", "hello"), ("srv/a/b/c", "deep")]);
@@ -62,7 +62,7 @@ fn a_file_without_a_name_is_there_until_it_is_closed() {
     file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
     drop(file);
-    at.mount.unmount().unwrap();
+    unmount(&at.mount).unwrap();
     assert_eq!(container.usage().bytes, 0, "nobody keeps it any more");
     assert_eq!(container.check(), Vec::<String>::new());
 }

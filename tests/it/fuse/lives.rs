@@ -5,7 +5,7 @@ use std::fs;
 use stratafs::fuse::{self, MountOptions};
 use stratafs::{ErrorKind, Image};
 
-use super::{Mounted, can_mount};
+use super::{Mounted, can_mount, unmount};
 
 #[test]
 fn a_dropped_mount_is_gone_and_the_container_is_not() {
@@ -63,7 +63,7 @@ fn regression_the_end_of_a_mount_leaves_the_next_one_at_its_place_alone() {
     container.write("/a", "").unwrap();
     let Some(first) = Mounted::of(&container) else { return };
     let Mounted { mount, dir } = first;
-    mount.unmount().unwrap();
+    unmount(&mount).unwrap();
     let next = fuse::mount(&container, dir.path().join("mnt"), &MountOptions::new()).unwrap();
     drop(mount);
     for _ in 0..50 {

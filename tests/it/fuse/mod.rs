@@ -50,3 +50,20 @@ impl Mounted {
 pub(crate) fn can_mount() -> bool {
     Path::new("/dev/fuse").exists() && rustix::process::geteuid().is_root()
 }
+
+/// Takes a mount away. Other tests start programs, and a process that is just being started holds copies of all that this one
+/// has open, for some microseconds: so a place that is busy is tried again.
+pub(crate) fn unmount(mount: &Mount) -> stratafs::Result<()> {
+    let begin = std::time::Instant::now();
+    loop {
+        match mount.unmount() {
+            Err(error)
+                if error.kind() == stratafs::ErrorKind::ResourceBusy
+                    && begin.elapsed().as_secs() < 10 =>
+            {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            ended => return ended,
+        }
+    }
+}

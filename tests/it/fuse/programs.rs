@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use stratafs::fuse::MountOptions;
 use stratafs::{Image, Layer};
 
-use super::{Mounted, can_mount};
+use super::{Mounted, can_mount, unmount};
 use crate::random::Random;
 
 fn image() -> Image {
@@ -77,7 +77,7 @@ fn four_threads_and_the_api_at_once_leave_a_sound_container() {
         let direct = container.symlink_metadata(&path).unwrap();
         assert_eq!(through.len(), if direct.is_dir() { 0 } else { direct.len() }, "{path:?}");
     }
-    at.mount.unmount().unwrap();
+    unmount(&at.mount).unwrap();
     assert_eq!(container.check(), Vec::<String>::new());
 }
 

@@ -19,7 +19,7 @@ use super::linux::{self, Linux};
 use super::op::{Known, Op, Ops, SLOTS};
 use super::tree::{self, Pairs, Tree};
 use super::{OPERATIONS, THOROUGH, image, number, own_mounts, who};
-use crate::fuse::can_mount;
+use crate::fuse::{can_mount, unmount};
 use crate::random::Random;
 
 /// Runs a quarter of `STRATAFS_SEQUENCES` sequences (300), from seed `STRATAFS_SEED` (0) on.
@@ -97,7 +97,7 @@ impl Sides {
         let mounted = mounted(&container, &self.path("strata"));
         let ended = Sequence::new(self, &container, seed).run(thorough);
         self.go_out().map_err(text)?;
-        mounted.unmount().map_err(|error| error.to_string())?;
+        unmount(&mounted).map_err(|error| error.to_string())?;
         mount::unmount(self.path("tmpfs"), UnmountFlags::DETACH).map_err(text)?;
         ended.and_then(|()| match container.check() {
             faults if faults.is_empty() => Ok(()),
