@@ -255,8 +255,15 @@ fn open(path: &Path) -> Result<View> {
     Ok(Image::from_layers([unpacked.map_err(place)?.layer]).map_err(place)?.view())
 }
 
-/// Writes a set of files as an archive, in one step: it is there whole or not at all.
+/// Writes a set of files as an archive, in one step: it is there whole or not at all. In place of a file or of nothing only;
+/// a link leads to the place.
 fn write(archive: LayerBuilder, path: &Path) -> Result<()> {
+    let resolved = std::fs::canonicalize(path);
+    let path = resolved.as_deref().unwrap_or(path);
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        let rule = "it is there, and no file: an archive is written to a file and renamed";
+        return Err(at("write archive", path, Fault::rule(ErrorKind::AlreadyExists, rule)));
+    }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let io = |error| at("write archive", path, error);
     let temporary = super::file::readable(tempfile::Builder::new().prefix(".stratafs-"))

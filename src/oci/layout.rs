@@ -327,6 +327,10 @@ pub(super) fn check_tag(tag: &str) -> Result<()> {
         part.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
             && part.bytes().all(in_component)
     };
+    if as_digest(tag).is_some() {
+        let rule = "a digest is the name of what has it, and of nothing else";
+        return Err(Error::new("tag", tag.as_bytes(), invalid(rule)));
+    }
     if tag.len() <= TAG_MAX && tag.split('/').all(is_component) {
         return Ok(());
     }
@@ -362,7 +366,19 @@ mod tests {
         {
             assert!(check_tag(tag).is_ok(), "{tag}");
         }
-        for tag in ["", "/", "a/", "-a", "a b", "../x", ".", "ä", "a\n", &"x".repeat(256)] {
+        for tag in [
+            "",
+            "/",
+            "a/",
+            "-a",
+            "a b",
+            "../x",
+            ".",
+            "ä",
+            "a\n",
+            &"x".repeat(256),
+            &Digest::of(b"").to_string(),
+        ] {
             assert!(check_tag(tag).is_err(), "{tag}");
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -77,6 +78,8 @@ pub struct Stored {
     pub new_layers: Vec<Descriptor>,
     /// The layers that were there: they cost nothing.
     pub shared_layers: Vec<Descriptor>,
+    /// What no archive can hold, and so is not in the image: sockets, each at its path.
+    pub left_out: Vec<PathBuf>,
     /// What is named by an index or a manifest but was not where the image came from: images for other machines, and layers
     /// that only their owner gives away.
     pub missing: Vec<Descriptor>,
@@ -84,7 +87,13 @@ pub struct Stored {
 
 impl Stored {
     pub(super) fn new(manifest: Descriptor) -> Self {
-        Self { manifest, new_layers: Vec::new(), shared_layers: Vec::new(), missing: Vec::new() }
+        Self {
+            manifest,
+            new_layers: Vec::new(),
+            shared_layers: Vec::new(),
+            left_out: Vec::new(),
+            missing: Vec::new(),
+        }
     }
 }
 
@@ -154,7 +163,7 @@ impl<'a> StoreOptions<'a> {
             if let Some(report) = &mut self.progress {
                 report(StoreProgress { layer: index, layers: image.layers().len() });
             }
-            let (descriptor, is_new) = self.put_layer(layout, layer)?;
+            let (descriptor, is_new) = self.put_layer(layout, layer, &mut stored.left_out)?;
             let list = if is_new { &mut stored.new_layers } else { &mut stored.shared_layers };
             list.push(descriptor.clone());
             layers.push(descriptor);
@@ -172,8 +181,13 @@ impl<'a> StoreOptions<'a> {
     }
 
     /// A layer's blob, written if it is not there.
-    fn put_layer(&self, layout: &Layout, layer: &Layer) -> Result<(Descriptor, bool)> {
-        let Some(blob) = layer.blob() else { return self.write_layer(layout, layer) };
+    fn put_layer(
+        &self,
+        layout: &Layout,
+        layer: &Layer,
+        left_out: &mut Vec<PathBuf>,
+    ) -> Result<(Descriptor, bool)> {
+        let Some(blob) = layer.blob() else { return self.write_layer(layout, layer, left_out) };
         let open = || -> Result<Box<dyn Read + Send>> {
             Ok(Box::new(SourceReader::new(Arc::clone(&blob.source), blob.size)))
         };
@@ -212,11 +226,18 @@ impl<'a> StoreOptions<'a> {
     }
 
     /// A layer that was in no archive yet.
-    fn write_layer(&self, layout: &Layout, layer: &Layer) -> Result<(Descriptor, bool)> {
+    fn write_layer(
+        &self,
+        layout: &Layout,
+        layer: &Layer,
+        left_out: &mut Vec<PathBuf>,
+    ) -> Result<(Descriptor, bool)> {
         let blobs = &layout.blobs;
         let mut new = blobs.create()?;
         let options = WriteOptions::new().compression(self.compression);
-        let diff_id = options.write(layer, &mut new)?.diff_id;
+        let written = options.write(layer, &mut new)?;
+        let diff_id = written.diff_id;
+        left_out.extend(written.left_out);
         let before = blobs.len(new.digest())?;
         let (digest, size) = new.keep(Sync::Yes)?;
         let media_type = media::layer(self.compression).to_owned();

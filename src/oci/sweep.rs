@@ -13,7 +13,7 @@ use super::lock::Lock;
 use super::shelf::Shelf;
 use super::{Layout, media, refuse};
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{ErrorKind, Fault, Result};
 
 /// What a garbage collection took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -162,6 +162,7 @@ impl Layout {
     fn mark(&self) -> Result<Marks> {
         let mut marks = Marks::default();
         for entry in self.blobs.entries()? {
+            check_entry(&self.blobs, &entry)?;
             let mut image = HashSet::new();
             mark(&self.blobs, &entry, &mut image, &mut marks)?;
             marks.published.extend(&image);
@@ -181,6 +182,19 @@ struct Marks {
     unpacked: HashSet<Digest>,
     chains: HashSet<Digest>,
     all: HashSet<Digest>,
+}
+
+/// What a name stands for must be there: while it is missing, nobody knows what it refers to.
+fn check_entry(blobs: &Blobs, entry: &Value) -> Result<()> {
+    let text = |key| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+    let Ok(digest) = text("digest").parse::<Digest>() else { return Ok(()) };
+    let is_there = blobs.len(digest)?.is_some_and(|len| len <= DOCUMENT_MAX);
+    if is_there || media::kind(text("mediaType")).is_err() {
+        return Ok(());
+    }
+    let rule =
+        "a name stands for it, but it is not in the store: bring it back, or take the name away";
+    Err(refuse("find what is in use", digest, Fault::rule(ErrorKind::NotFound, rule)))
 }
 
 /// Everything that looks like a descriptor counts, whatever the document is: who made it knew what for.

@@ -100,11 +100,13 @@ pub(crate) fn save(
     match name {
         ImageName::Layout { dir, tag } => {
             let tag = tag.as_deref().unwrap_or(DEFAULT_TAG);
-            Ok(Some(options.store(&Layout::create(dir)?, image, tag)?.manifest.digest))
+            let stored = options.store(&Layout::create(dir)?, image, tag)?;
+            session.note_missing(&stored);
+            Ok(Some(stored.manifest.digest))
         }
         _ => {
             let layout = Layout::temporary()?;
-            options.store(&layout, image, DEFAULT_TAG)?;
+            session.note_missing(&options.store(&layout, image, DEFAULT_TAG)?);
             export(&layout, DEFAULT_TAG, name)
         }
     }

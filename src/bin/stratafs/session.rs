@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
-use stratafs::oci::LoadProgress;
+use stratafs::oci::{LoadProgress, Stored};
 
 use crate::args::Global;
 use crate::failure::with_causes;
+use crate::name::shown;
 use crate::output::Output;
 
 pub(crate) struct Session {
@@ -23,9 +24,30 @@ impl Session {
 
     /// Tells what was done in another way than asked for, on standard error.
     pub(crate) fn note(&self, what: &stratafs::Error) {
+        self.note_text(format_args!("{}", with_causes(what)));
+    }
+
+    /// Tells what of an image is not where it was copied to.
+    pub(crate) fn note_missing(&self, stored: &Stored) {
+        for path in &stored.left_out {
+            self.note_text(format_args!(
+                "{}: a socket, which no image can hold, was left out",
+                shown(path)
+            ));
+        }
+        for missing in &stored.missing {
+            let what = missing
+                .platform
+                .as_ref()
+                .map_or_else(String::new, |platform| format!(" for {platform}"));
+            self.note_text(format_args!("{}{what}: not there to be copied", missing.digest));
+        }
+    }
+
+    fn note_text(&self, text: std::fmt::Arguments<'_>) {
         if !self.quiet {
             // Nobody is left to tell that there is nobody to tell.
-            drop(writeln!(io::stderr().lock(), "stratafs: note: {}", with_causes(what)));
+            drop(writeln!(io::stderr().lock(), "stratafs: note: {text}"));
         }
     }
 

@@ -456,3 +456,43 @@ fn annotations_that_are_set_are_those_of_a_new_manifest() {
         .unwrap();
     assert_eq!(store.load("y").unwrap().annotations().unwrap().keys().collect::<Vec<_>>(), ["new"]);
 }
+
+/// A manifest that was missing for a moment: a collection took all that it names, and it could not be repaired any more.
+#[test]
+fn regression_gc_takes_nothing_while_what_is_named_is_missing() {
+    let hand = Hand::new();
+    let image = hand.image(&[Layer::from([("a", "1")])], "x");
+    let path = hand.blob_path(&digest(&image));
+    let whole = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let error = hand.open().gc().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(hand.open().garbage().is_err(), "a rehearsal says the same");
+    fs::write(&path, whole).unwrap();
+    assert_eq!(hand.open().load("x").unwrap().view().read("/a").unwrap(), "1");
+}
+
+/// An archive was renamed over whatever was at its path: links, fifos, `/dev/stdout`.
+#[test]
+fn regression_an_archive_takes_the_place_of_a_file_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Layout::temporary().unwrap();
+    store.store(&one("a"), "x").unwrap();
+    let (file, link) = (dir.path().join("file.tar"), dir.path().join("link.tar"));
+    fs::write(&file, "old").unwrap();
+    symlink(&file, &link).unwrap();
+    store.export_oci_archive("x", &link, "x").unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(Layout::temporary().unwrap().import_archive(&file, "x", "x").is_ok());
+    let error = store.export_oci_archive("x", "/dev/null", "x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+}
+
+/// Sockets were left out of what is stored, and nobody was told.
+#[test]
+fn regression_what_no_image_can_hold_is_reported() {
+    let layer = Layer::builder().socket("/run/game.sock").file("/a", "1").build().unwrap();
+    let store = Layout::temporary().unwrap();
+    let stored = store.store(&Image::from_layers([layer]).unwrap(), "x").unwrap();
+    assert_eq!(stored.left_out, [std::path::PathBuf::from("/run/game.sock")]);
+}

@@ -1,12 +1,14 @@
 //! `copy`: an image from one place to another.
 
+use std::path::Path;
+
 use clap::Args;
 use stratafs::Digest;
 use stratafs::oci::Layout;
 
-use crate::failure::{Outcome, Result};
+use crate::failure::{Failure, Outcome, Result};
 use crate::load::{self, Reading};
-use crate::name::ImageName;
+use crate::name::{ImageName, shown};
 use crate::save::{self, DEFAULT_TAG, Writing};
 use crate::session::Session;
 
@@ -60,22 +62,25 @@ fn as_it_is(src: &ImageName, dst: &ImageName, session: &Session) -> Result<Optio
         return save::export(&layout, &image, dst).map_err(|failure| load::advise(failure, src));
     };
     let tag = tag.as_deref().unwrap_or(DEFAULT_TAG);
-    let _progress = session.progress(&format!("copy {src}"));
-    into_layout(src, &Layout::create(dir)?, tag, session)
-        .map(Some)
-        .map_err(|failure| load::advise(failure, src))
+    let copied = into_layout(src, dir, tag, session);
+    copied.map(Some).map_err(|failure| load::advise(failure, src))
 }
 
-fn into_layout(src: &ImageName, to: &Layout, tag: &str, session: &Session) -> Result<Digest> {
+/// The source is opened first: a name that is none makes no layout.
+fn into_layout(src: &ImageName, dir: &Path, tag: &str, session: &Session) -> Result<Digest> {
+    let _progress = session.progress(&format!("copy {src}"));
     let stored = match src {
         ImageName::OciArchive { file, tag: wanted }
         | ImageName::DockerArchive { file, tag: wanted } => {
-            to.import_archive(file, wanted.as_deref().unwrap_or_default(), tag)?
+            std::fs::metadata(file).map_err(|error| Failure::about(shown(file), &error))?;
+            let wanted = wanted.as_deref().unwrap_or_default();
+            Layout::create(dir)?.import_archive(file, wanted, tag)?
         }
         ImageName::Layout { .. } | ImageName::Dirs(_) => {
             let (from, name) = load::open(src, session)?;
-            to.copy_from(&from, &name, tag)?
+            Layout::create(dir)?.copy_from(&from, &name, tag)?
         }
     };
+    session.note_missing(&stored);
     Ok(stored.manifest.digest)
 }
