@@ -142,7 +142,7 @@ impl<'a> LoadOptions<'a> {
 }
 
 /// The name of a stack of layers (image-spec, config.md, "Layer ChainID").
-fn chain_id(diff_ids: impl Iterator<Item = Digest>) -> Option<Digest> {
+pub(super) fn chain_id(diff_ids: impl Iterator<Item = Digest>) -> Option<Digest> {
     diff_ids.fold(None, |below, diff_id| Some(Digest::chain(below, diff_id)))
 }
 

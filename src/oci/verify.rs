@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::blobs::{Blobs, check_digest};
 use super::descriptor::Descriptor;
 use super::documents::{self, Document, Manifest};
+use super::load::chain_id;
 use super::shelf::Shelf;
 use super::toc::Contents;
 use super::unpack::read_table;
@@ -175,8 +176,7 @@ impl Check<'_> {
             }
         }
         for diff_ids in std::mem::take(&mut self.images) {
-            let chain = diff_ids.iter().fold(None, |below, id| Some(Digest::chain(below, *id)));
-            let Some(chain) = chain else { continue };
+            let Some(chain) = chain_id(diff_ids.iter().copied()) else { continue };
             let table = read_table(&self.blobs.image_table(chain));
             let parts: Option<BTreeMap<_, _>> =
                 diff_ids.iter().map(|id| Some((*id, self.sound.get(id)?))).collect();

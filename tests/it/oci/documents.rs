@@ -7,8 +7,7 @@ use stratafs::oci::{Layout, LoadOptions, Platform};
 use stratafs::{Digest, Error, ErrorKind, Image, Layer};
 
 use super::hand::{
-    CONFIG, Hand, INDEX, LAYER, MANIFEST, bytes, config, digest, everything, for_platform,
-    manifest, named,
+    CONFIG, Hand, INDEX, LAYER, MANIFEST, config, digest, everything, for_platform, manifest, named,
 };
 
 fn one() -> Layer {
@@ -433,5 +432,4 @@ fn the_index_itself_may_be_broken() {
     }
     fs::remove_file(hand.dir.path().join("index.json")).unwrap();
     assert_says(&hand.open().load("x").unwrap_err(), ErrorKind::NotFound, &["index.json"]);
-    let _ = bytes;
 }
